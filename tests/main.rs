@@ -1,0 +1,1 @@
+//! The whole house on loopback: one test binary.
