@@ -67,12 +67,12 @@ impl Table {
 
     /// Columns of a batch of this table; interned ones are dictionaries.
     pub fn schema(self) -> SchemaRef {
-        SCHEMAS[self as usize].0.clone()
+        Arc::clone(&SCHEMAS[self as usize].0)
     }
 
     /// Columns as files and query results hold them: like [`Table::schema`] with dictionaries as plain text.
     pub fn file_schema(self) -> SchemaRef {
-        SCHEMAS[self as usize].1.clone()
+        Arc::clone(&SCHEMAS[self as usize].1)
     }
 
     /// The column of Unix nanoseconds that gives a row its day and its place in time.
