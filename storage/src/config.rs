@@ -1,0 +1,81 @@
+//! The limits of the storage wing with their defaults. Reads nothing by itself: the binary fills it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// Limits and places of a [`crate::Store`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where everything lives; made when missing.
+    pub data_dir: PathBuf,
+    /// How often the tail becomes Parquet, when there is something in it.
+    pub flush_interval: Duration,
+    /// How long a payload is recognised when it comes again.
+    pub dedup_window: Duration,
+    /// Payload hashes kept at most; when more arrive within the window, the window shortens (and `/metrics` says so).
+    pub dedup_hashes_max: usize,
+    /// Bytes of rows in memory that trigger an early flush; at twice as many, appends are refused until it is done.
+    pub tail_bytes: u64,
+    /// Bytes of one preallocated segment of the log.
+    pub wal_segment_bytes: u64,
+    /// Bytes of all segments; beyond, appends are refused until a flush (or a tap) lets old segments go.
+    pub wal_bytes_max: u64,
+    /// Bytes of requests that may wait for the log's writer; beyond, appends are refused.
+    pub queue_bytes_max: u64,
+    /// Bytes of requests that share one sync at most.
+    pub group_bytes_max: u64,
+    /// Durable requests that wait for slow taps in memory; beyond, taps read them from the log again.
+    pub feed_requests_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("./tracelake-data"),
+            flush_interval: Duration::from_secs(10),
+            dedup_window: Duration::from_secs(600),
+            dedup_hashes_max: 1_000_000,
+            tail_bytes: 64 << 20,
+            wal_segment_bytes: 32 << 20,
+            wal_bytes_max: 1 << 30,
+            queue_bytes_max: 64 << 20,
+            group_bytes_max: 8 << 20,
+            feed_requests_max: 1024,
+        }
+    }
+}
+
+impl Config {
+    /// Refuses values that cannot work, all of them at once.
+    pub fn check(&self) -> Result<(), Error> {
+        let rules = [
+            (self.data_dir.as_os_str().is_empty(), "data_dir must not be empty"),
+            (self.flush_interval < Duration::from_millis(10), "flush_interval must be at least 10ms"),
+            (self.dedup_hashes_max == 0, "dedup_hashes_max must be at least 1"),
+            (self.tail_bytes < 1 << 16, "tail_bytes must be at least 64 KiB"),
+            (self.wal_segment_bytes < 1 << 12, "wal_segment_bytes must be at least 4 KiB"),
+            (self.wal_segment_bytes > 1 << 30, "wal_segment_bytes must be at most 1 GiB"),
+            (self.wal_bytes_max < 3 * self.wal_segment_bytes, "wal_bytes_max must hold at least three segments"),
+            (self.queue_bytes_max == 0, "queue_bytes_max must be at least 1"),
+            (self.group_bytes_max == 0, "group_bytes_max must be at least 1"),
+            (self.feed_requests_max == 0, "feed_requests_max must be at least 1"),
+        ];
+        let broken: Vec<_> = rules.iter().filter(|(broken, _)| *broken).map(|(_, rule)| *rule).collect();
+        if broken.is_empty() { Ok(()) } else { Err(Error::Config(broken.join("; "))) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_work_and_all_broken_limits_are_told_at_once() {
+        assert!(Config::default().check().is_ok());
+        let broken = Config { tail_bytes: 0, wal_bytes_max: 1, ..Config::default() };
+        let told = broken.check().unwrap_err().to_string();
+        assert!(told.contains("tail_bytes") && told.contains("wal_bytes_max"), "{told}");
+    }
+}

@@ -1,0 +1,75 @@
+//! What can go wrong in storage, with the remedy in the message.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tracelake_model::Fault;
+
+/// A failure of the storage wing.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A configuration that cannot work; all problems at once.
+    #[error("storage configuration: {0}")]
+    Config(String),
+    /// The directory was written by a newer version, or the file is no `FORMAT` of ours.
+    #[error("{path} says {found:?}, this version reads \"tracelake 1\"; start the version that wrote this directory, or restore a backup made by it", path = .path.display())]
+    Format {
+        /// The `FORMAT` file.
+        path: PathBuf,
+        /// Its first line.
+        found: String,
+    },
+    /// Another process uses the directory.
+    #[error("{path} is locked: another tracelake process uses this data directory; stop it, or choose another --data-dir", path = .0.display())]
+    Locked(PathBuf),
+    /// The machine's files refused.
+    #[error("cannot {what} {path}; check the path, its permissions and the free space", path = .path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file that is not what we wrote.
+    #[error("{path} is damaged: {detail}; restore it from a backup", path = .path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// Rows could not be turned into a part or back.
+    #[error("cannot convert rows")]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// Parts or commits could not be written; the rows stay in the log and the tail, and the flush is tried again.
+    #[error("flush failed, it is tried again by itself: {0}")]
+    Flush(String),
+    /// The store is closed or closing.
+    #[error("storage is closed; start the server again")]
+    Closed,
+    /// A call that belongs before `start`, or a second `start`.
+    #[error("{0} must be called before start, and start only once")]
+    Started(&'static str),
+}
+
+impl Error {
+    /// What an asker can do about it.
+    pub fn kind(&self) -> Fault {
+        match self {
+            Self::Config(_) => Fault::Invalid,
+            Self::Closed | Self::Locked(_) | Self::Flush(_) => Fault::Unavailable,
+            Self::Format { .. } | Self::Io { .. } | Self::Damaged { .. } | Self::Arrow(_) | Self::Started(_) => {
+                Fault::Internal
+            }
+        }
+    }
+
+    /// Wraps what the system said about a path.
+    pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { what, path, source }
+    }
+}

@@ -1,0 +1,67 @@
+//! What a query reads: parts and tail of one tenant at one instant.
+//!
+//! Deliberately holds everything it names: a flush that ends meanwhile changes nothing in it.
+
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::RecordBatch;
+use tracelake_model::{Batch, Table, TenantId};
+
+use crate::part::file::Part;
+
+pub(crate) const TABLES: usize = Table::ALL.len();
+
+/// A set of tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TableSet(u16);
+
+impl TableSet {
+    pub(crate) fn contains(self, table: Table) -> bool {
+        self.0 & (1 << table as u16) != 0
+    }
+
+    pub(crate) fn insert(&mut self, table: Table) {
+        self.0 |= 1 << table as u16;
+    }
+}
+
+/// Rows of the tail as they arrived, without those of tables that are flushed already.
+#[derive(Clone, Debug)]
+pub(crate) struct Layer {
+    pub(crate) batches: Vec<Arc<[Batch]>>,
+    pub(crate) flushed: TableSet,
+}
+
+/// Parts and tail of one instant: every durable row of the tenant exactly once.
+#[derive(Debug)]
+pub struct Snapshot {
+    tenant: TenantId,
+    parts: [Arc<[Arc<Part>]>; TABLES],
+    layers: Vec<Layer>,
+    tail: [OnceLock<Vec<RecordBatch>>; TABLES],
+}
+
+impl Snapshot {
+    pub(crate) fn new(tenant: TenantId, parts: [Arc<[Arc<Part>]>; TABLES], layers: Vec<Layer>) -> Self {
+        Self { tenant, parts, layers, tail: Default::default() }
+    }
+
+    /// Whose rows these are.
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// The live parts of a table, in the order of their commits.
+    pub fn parts(&self, table: Table) -> &[Arc<Part>] {
+        &self.parts[table as usize]
+    }
+
+    /// Rows that are in no part yet, in WAL order, with the columns of [`Table::schema`].
+    pub fn tail(&self, table: Table) -> &[RecordBatch] {
+        self.tail[table as usize].get_or_init(|| {
+            let open = self.layers.iter().filter(|layer| !layer.flushed.contains(table));
+            let batches = open.flat_map(|layer| layer.batches.iter()).flat_map(|batches| batches.iter());
+            batches.filter(|batch| batch.table() == table).map(|batch| batch.rows().clone()).collect()
+        })
+    }
+}
