@@ -10,12 +10,16 @@
 //! | `disk.rs` | files behind a seam, so that tests cut the power |
 //! | `snapshot.rs` | [`Snapshot`]: parts and tail of one instant |
 //! | `part/` | one Parquet file |
+//! | `table/` | the Delta log of a table |
+//! | `document.rs` | the small documents that people edit |
 
 mod config;
+mod document;
 mod error;
 mod part;
 mod snapshot;
 mod store;
+mod table;
 
 pub use config::Config;
 pub use error::Error;

@@ -1,4 +1,5 @@
-//! A live part as snapshots name it. Deliberately holds no reader: a query opens the file through the object store.
+//! A part as snapshots and commits name it. Deliberately holds no reader: a query opens the file through the object
+//! store.
 
 use object_store::path::Path;
 use tracelake_model::UnixNano;
@@ -18,4 +19,13 @@ pub struct Part {
     pub time_max: UnixNano,
     /// The partition it belongs to, `YYYY-MM-DD`.
     pub date: String,
+}
+
+/// A part whose file is durable but which no commit names yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewPart {
+    /// What will be live.
+    pub(crate) part: Part,
+    /// Delta's per-file statistics, a JSON object.
+    pub(crate) stats: String,
 }

@@ -1,7 +1,20 @@
-//! One Parquet file of a table.
+//! One Parquet file of a table: rows in, a durable file and its figures out.
+//!
+//! A part lies at `<tenant>/<table>/date=YYYY-MM-DD/part-<32 hex digits>.parquet` below the data root. Its name is
+//! random and never used again. A file that no commit names is no part: nobody reads it.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `file.rs` | [`file::Part`]: where a part lies and what it covers |
+//! | `file.rs` | [`file::Part`]: where a part lies and what it covers; [`file::NewPart`]: one that waits for its commit |
+//! | `writer.rs` | [`writer::write_parts`]: rows to files, one per day |
+//! | `sort.rs` | the order of rows in a part |
+//! | `encoding.rs` | how each column is encoded |
+//! | `stats.rs` | what a commit says about the columns of a part |
+//! | `durable.rs` | files and directories that survive a power cut |
 
+pub(crate) mod durable;
+mod encoding;
 pub(crate) mod file;
+mod sort;
+mod stats;
+pub(crate) mod writer;

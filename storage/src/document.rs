@@ -1,0 +1,182 @@
+//! The documents that people edit, as files: `<directory>/<tenant>/<kind>/<id>.json`.
+//!
+//! A write is a new synced file renamed over the old one, so a document is whole or as it was. One lock orders all
+//! writers of this process; the data directory's lock keeps other processes out. Deliberately keeps nothing in memory:
+//! documents are few and small, and people may look at the files.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::RwLock;
+use tracelake_model::{Document, DocumentError, DocumentStore, Expect, TenantId};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::error::Error;
+use crate::part::durable;
+
+const ENDING: &str = ".json";
+
+/// Opens the documents below a directory (`data_dir/documents`), which is made when it is missing.
+pub(crate) fn open_documents(directory: &Path) -> Result<Arc<dyn DocumentStore>, Error> {
+    durable::make_directories(directory)?;
+    Ok(Arc::new(Documents { files: Arc::new(RwLock::new(Files { root: directory.to_owned() })) }))
+}
+
+/// Documents as files of a directory.
+#[derive(Debug)]
+struct Documents {
+    files: Arc<RwLock<Files>>,
+}
+
+/// The blocking side; whoever may write holds it alone.
+#[derive(Debug)]
+struct Files {
+    root: PathBuf,
+}
+
+#[async_trait]
+impl DocumentStore for Documents {
+    async fn list(&self, tenant: &TenantId, kind: &str) -> Result<Vec<Document>, DocumentError> {
+        let (files, tenant, kind) = (Arc::clone(&self.files), tenant.clone(), checked(kind)?);
+        blocking(move || files.read().list(&tenant, &kind)).await
+    }
+
+    async fn get(&self, tenant: &TenantId, kind: &str, id: &str) -> Result<Option<Document>, DocumentError> {
+        let (files, tenant, kind, id) = (Arc::clone(&self.files), tenant.clone(), checked(kind)?, checked(id)?);
+        blocking(move || files.read().get(&tenant, &kind, &id)).await
+    }
+
+    async fn put(
+        &self,
+        tenant: &TenantId,
+        kind: &str,
+        id: &str,
+        body: &str,
+        expect: Expect,
+    ) -> Result<Document, DocumentError> {
+        let (files, tenant, kind, id) = (Arc::clone(&self.files), tenant.clone(), checked(kind)?, checked(id)?);
+        let body = body.to_owned();
+        blocking(move || files.write().put(&tenant, &kind, &id, body, &expect)).await
+    }
+
+    async fn delete(&self, tenant: &TenantId, kind: &str, id: &str) -> Result<bool, DocumentError> {
+        let (files, tenant, kind, id) = (Arc::clone(&self.files), tenant.clone(), checked(kind)?, checked(id)?);
+        blocking(move || files.write().delete(&tenant, &kind, &id)).await
+    }
+}
+
+impl Files {
+    fn list(&self, tenant: &TenantId, kind: &str) -> Result<Vec<Document>, DocumentError> {
+        let directory = self.directory(tenant, kind);
+        let entries = match fs::read_dir(&directory) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed("list", &directory))?,
+        };
+        let mut ids = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(failed("list", &directory))?.file_name();
+            let id = name.to_str().and_then(|name| name.strip_suffix(ENDING));
+            ids.extend(id.filter(|id| valid(id)).map(str::to_owned));
+        }
+        ids.sort_unstable();
+        let documents = ids.into_iter().map(|id| self.get(tenant, kind, &id));
+        Ok(documents.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    }
+
+    fn get(&self, tenant: &TenantId, kind: &str, id: &str) -> Result<Option<Document>, DocumentError> {
+        let path = self.path(tenant, kind, id);
+        match fs::read_to_string(&path) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(fault) => Err(failed("read", &path)(fault)),
+            Ok(body) => {
+                let version = version(&path, &body)?;
+                Ok(Some(Document { id: id.to_owned(), body, version }))
+            }
+        }
+    }
+
+    fn put(
+        &self,
+        tenant: &TenantId,
+        kind: &str,
+        id: &str,
+        body: String,
+        expect: &Expect,
+    ) -> Result<Document, DocumentError> {
+        let stands = self.get(tenant, kind, id)?;
+        let holds = match expect {
+            Expect::Any => true,
+            Expect::Absent => stands.is_none(),
+            Expect::Version(version) => stands.is_some_and(|document| document.version == *version),
+        };
+        if !holds {
+            return Err(DocumentError::Conflict(format!("{kind}/{id}")));
+        }
+        let (directory, path) = (self.directory(tenant, kind), self.path(tenant, kind, id));
+        durable::make_directories(&directory).map_err(store)?;
+        let draft = directory.join(format!(".{}.tmp", durable::unique_name().map_err(store)?));
+        durable::write_new(&draft, body.as_bytes()).map_err(store)?;
+        fs::rename(&draft, &path).map_err(|fault| {
+            let _ = fs::remove_file(&draft);
+            failed("replace", &path)(fault)
+        })?;
+        durable::sync_directory(&directory).map_err(store)?;
+        let version = version(&path, &body)?;
+        Ok(Document { id: id.to_owned(), body, version })
+    }
+
+    fn delete(&self, tenant: &TenantId, kind: &str, id: &str) -> Result<bool, DocumentError> {
+        let path = self.path(tenant, kind, id);
+        match fs::remove_file(&path) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(false),
+            removed => removed.map_err(failed("remove", &path))?,
+        }
+        durable::sync_directory(&self.directory(tenant, kind)).map_err(store)?;
+        Ok(true)
+    }
+
+    fn directory(&self, tenant: &TenantId, kind: &str) -> PathBuf {
+        self.root.join(tenant.as_str()).join(kind)
+    }
+
+    fn path(&self, tenant: &TenantId, kind: &str, id: &str) -> PathBuf {
+        self.directory(tenant, kind).join(format!("{id}{ENDING}"))
+    }
+}
+
+/// Each write makes a new file, so its number tells writes of the same text apart; the text's hash tells edits by hand.
+fn version(path: &Path, body: &str) -> Result<String, DocumentError> {
+    let file = fs::metadata(path).map_err(failed("measure", path))?;
+    let written = file.mtime().wrapping_mul(1_000_000_000).wrapping_add(file.mtime_nsec());
+    Ok(format!("{:x}-{written:x}-{:016x}", file.ino(), xxh3_64(body.as_bytes())))
+}
+
+/// Ids become file names, so nothing else is ever let through.
+fn checked(id: &str) -> Result<String, DocumentError> {
+    if valid(id) { Ok(id.to_owned()) } else { Err(DocumentError::BadId(id.to_owned())) }
+}
+
+fn valid(id: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=128).contains(&id.len()) && !id.starts_with('.') && id.bytes().all(fits)
+}
+
+/// Syncs take milliseconds: they run beside the async threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DocumentError> + Send + 'static,
+) -> Result<T, DocumentError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|fault| Err(DocumentError::Store(Box::new(fault))))
+}
+
+fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DocumentError {
+    let wrap = Error::io(what, path);
+    move |fault| store(wrap(fault))
+}
+
+fn store(error: Error) -> DocumentError {
+    DocumentError::Store(Box::new(error))
+}

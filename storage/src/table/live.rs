@@ -1,0 +1,129 @@
+//! What a table's log adds up to: live parts, transactions, metadata.
+//!
+//! Pure: actions in, state out. Deliberately reads no files; what an action leaves out is taken as "not known".
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use deltalake_core::kernel::{Add, Metadata};
+use object_store::path::Path as Location;
+use serde_json::Value;
+use tracelake_model::{UnixNano, column};
+
+use crate::error::Error;
+use crate::part::file::Part;
+use crate::table::entry::Line;
+
+/// When a part was committed (milliseconds) and its path: the order of parts, the same after every load.
+type Place = (i64, String);
+
+/// The state of a table at a version.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Live {
+    parts: BTreeMap<Place, Arc<Part>>,
+    places: HashMap<String, i64>,
+    txns: HashMap<String, u64>,
+    metadata: Option<Metadata>,
+}
+
+/// Where a table's parts are, and which column is its time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'a> {
+    /// The table's directory.
+    pub(crate) path: &'a Path,
+    /// The table's directory relative to the data root.
+    pub(crate) prefix: &'a str,
+    /// [`tracelake_model::Table::time_column`].
+    pub(crate) time_column: &'static str,
+}
+
+impl Live {
+    /// Applies one commit, or a checkpoint; all of it or nothing. Gives the parts that it added.
+    pub(crate) fn apply(&mut self, lines: Vec<Line>, origin: Origin<'_>) -> Result<Vec<Arc<Part>>, Error> {
+        let mut added = Vec::new();
+        for line in &lines {
+            check_protocol(line, origin)?;
+            if let Some(add) = &line.add {
+                added.push(Arc::new(part(add, origin)?));
+            }
+        }
+        let mut parts = added.iter();
+        for line in lines {
+            if let Some(remove) = line.remove {
+                self.remove(&remove.path);
+            }
+            if let Some((add, part)) = line.add.and_then(|add| Some((add, parts.next()?))) {
+                self.remove(&add.path);
+                self.places.insert(add.path.clone(), add.modification_time);
+                self.parts.insert((add.modification_time, add.path), Arc::clone(part));
+            }
+            if let Some(txn) = line.txn {
+                self.txns.insert(txn.app_id, u64::try_from(txn.version).unwrap_or(0));
+            }
+            if let Some(metadata) = line.metadata {
+                self.metadata = Some(metadata);
+            }
+        }
+        Ok(added)
+    }
+
+    /// The live parts in the order of their commits.
+    pub(crate) fn parts(&self) -> Vec<Arc<Part>> {
+        self.parts.values().cloned().collect()
+    }
+
+    /// The last version of a transaction; 0 when it never wrote.
+    pub(crate) fn txn(&self, id: &str) -> u64 {
+        self.txns.get(id).copied().unwrap_or(0)
+    }
+
+    /// The table's metadata; `None` before the first commit.
+    pub(crate) fn metadata(&self) -> Option<&Metadata> {
+        self.metadata.as_ref()
+    }
+
+    fn remove(&mut self, path: &str) {
+        if let Some(millis) = self.places.remove(path) {
+            self.parts.remove(&(millis, path.to_owned()));
+        }
+    }
+}
+
+/// Refuses what needs more of a reader than this one can.
+fn check_protocol(line: &Line, origin: Origin<'_>) -> Result<(), Error> {
+    let foreign = |detail: &str| {
+        let detail = format!("{detail}; another program changed this table, undo that with it");
+        Err(Error::Damaged { path: origin.path.to_owned(), detail })
+    };
+    let version = |name: &str| {
+        let protocol = line.protocol.as_ref().and_then(|protocol| serde_json::to_value(protocol).ok());
+        protocol.and_then(|protocol| protocol.get(name).and_then(Value::as_i64)).unwrap_or(0)
+    };
+    if version("minReaderVersion") > 1 || version("minWriterVersion") > 2 {
+        return foreign("its protocol is above reader version 1 and writer version 2");
+    }
+    if line.add.as_ref().is_some_and(|add| add.deletion_vector.is_some()) {
+        return foreign("a file has a deletion vector");
+    }
+    Ok(())
+}
+
+fn part(add: &Add, origin: Origin<'_>) -> Result<Part, Error> {
+    let damaged = |detail: String| Error::Damaged { path: origin.path.to_owned(), detail };
+    let location = Location::parse(format!("{}/{}", origin.prefix, add.path))
+        .map_err(|fault| damaged(format!("the path {:?} is not below the table: {fault}", add.path)))?;
+    let stats: Value = add.stats.as_deref().and_then(|stats| serde_json::from_str(stats).ok()).unwrap_or(Value::Null);
+    let time = |which: &str| stats.get(which)?.get(origin.time_column)?.as_i64();
+    let Some(rows) = stats.get("numRecords").and_then(Value::as_u64) else {
+        return Err(damaged(format!("the file {:?} has no row count", add.path)));
+    };
+    Ok(Part {
+        location,
+        rows,
+        bytes: u64::try_from(add.size).unwrap_or(0),
+        time_min: UnixNano(time("minValues").unwrap_or(i64::MIN)),
+        time_max: UnixNano(time("maxValues").unwrap_or(i64::MAX)),
+        date: add.partition_values.get(column::DATE).cloned().flatten().unwrap_or_default(),
+    })
+}

@@ -1,0 +1,176 @@
+//! One committer of a table: appends parts with the WAL position they cover, exactly once, durable on return.
+//!
+//! The log on disk is the truth and the state here follows it; another committer's entry is read and applied before
+//! our own is tried at the next number. Deliberately removes no parts: these commits only add.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use deltalake_core::kernel::Action;
+use tracelake_model::{Position, Table, TenantId, UnixNano};
+use tracing::warn;
+
+use crate::error::Error;
+use crate::part::durable;
+use crate::part::file::{NewPart, Part};
+use crate::table::live::{Live, Origin};
+use crate::table::{action, checkpoint, entry};
+
+/// How often another committer may be faster before we give up for this time.
+const ATTEMPTS_MAX: u32 = 100;
+
+/// One committer of one table of one tenant.
+#[derive(Debug)]
+pub(crate) struct TableLog {
+    path: PathBuf,
+    prefix: String,
+    table: Table,
+    wal: String,
+    live: Live,
+    /// The last version applied; `None` before the first commit.
+    version: Option<u64>,
+}
+
+impl TableLog {
+    /// Reads the log of a table below the data root. Makes nothing: a table begins with its first commit.
+    pub(crate) fn open(data: &Path, tenant: &TenantId, table: Table, wal_id: &str) -> Result<Self, Error> {
+        let prefix = format!("{tenant}/{table}");
+        let (path, wal) = (data.join(&prefix), format!("wal/{wal_id}"));
+        let mut log = Self { path, prefix, table, wal, live: Live::default(), version: None };
+        log.load()?;
+        Ok(log)
+    }
+
+    /// The live parts in the order of their commits.
+    pub(crate) fn live(&self) -> Vec<Arc<Part>> {
+        self.live.parts()
+    }
+
+    /// Up to where our WAL is in this table.
+    pub(crate) fn flushed(&self) -> Position {
+        Position(self.live.txn(&self.wal))
+    }
+
+    /// Up to where a derived stream is in this table; 0 when it never wrote.
+    pub(crate) fn derived(&self, source: &str) -> u64 {
+        self.live.txn(&format!("derived/{source}"))
+    }
+
+    /// Commits parts that hold this WAL's rows from [`TableLog::flushed`] up to `flushed`. The commit is durable when it
+    /// returns; the answer are the parts that became live since the last call.
+    ///
+    /// After an error the commit may or may not stand. The same call again (same `flushed`, whatever the parts) ends in
+    /// one commit, never two; a call with another position is refused when the first stood, and
+    /// [`TableLog::flushed`] then says how far the table is.
+    pub(crate) fn append(
+        &mut self,
+        parts: &[NewPart],
+        flushed: Position,
+        derived: &[(&'static str, u64)],
+        now: UnixNano,
+    ) -> Result<Vec<Arc<Part>>, Error> {
+        let known = self.flushed();
+        let mut txns = vec![(self.wal.clone(), flushed.0)];
+        txns.extend(derived.iter().map(|(source, position)| (format!("derived/{source}"), *position)));
+        let mut added = Vec::new();
+        for _ in 0..ATTEMPTS_MAX {
+            added.extend(self.refresh()?);
+            if self.flushed() != known {
+                return self.settle(flushed, added);
+            }
+            let entry = action::encode(&self.path, self.preamble(now)?, parts, &txns, now)?;
+            let version = self.version.map_or(0, |version| version + 1);
+            if entry::put(&self.path, version, &entry)? {
+                added.extend(self.refresh()?);
+                self.checkpoint_if_due(version);
+                return Ok(added);
+            }
+        }
+        Err(Error::Flush(format!("{} is changed by others all the time", self.path.display())))
+    }
+
+    /// An earlier call that told an error did commit.
+    fn settle(&self, flushed: Position, added: Vec<Arc<Part>>) -> Result<Vec<Arc<Part>>, Error> {
+        durable::sync_directory(&entry::directory(&self.path))?;
+        if self.flushed() == flushed {
+            return Ok(added);
+        }
+        let (path, stands) = (self.path.display(), self.flushed());
+        Err(Error::Flush(format!("{path} is flushed up to {stands} already, asked for {flushed}")))
+    }
+
+    /// What must come before the parts: the table itself, or columns it gained.
+    fn preamble(&self, now: UnixNano) -> Result<Vec<Action>, Error> {
+        let Some(metadata) = self.live.metadata() else { return action::create(&self.path, self.table, now) };
+        let widened = action::widen(&self.path, self.table, metadata)?;
+        Ok(widened.map(Action::Metadata).into_iter().collect())
+    }
+
+    /// Applies what others committed since; gives the parts that became live.
+    fn refresh(&mut self) -> Result<Vec<Arc<Part>>, Error> {
+        if checkpoint::newest(&self.path) > self.version {
+            return self.catch_up_by_checkpoint();
+        }
+        let mut added = Vec::new();
+        loop {
+            let next = self.version.map_or(0, |version| version + 1);
+            let Some(lines) = entry::read(&self.path, next)? else { return Ok(added) };
+            let origin = Origin { path: &self.path, prefix: &self.prefix, time_column: self.table.time_column() };
+            added.extend(self.live.apply(lines, origin)?);
+            self.version = Some(next);
+        }
+    }
+
+    /// Entries between our version and a newer checkpoint may be gone, and their numbers free: reads the log anew.
+    fn catch_up_by_checkpoint(&mut self) -> Result<Vec<Arc<Part>>, Error> {
+        let before: std::collections::HashSet<_> = self.live().into_iter().map(|part| part.location.clone()).collect();
+        self.load()?;
+        Ok(self.live().into_iter().filter(|part| !before.contains(&part.location)).collect())
+    }
+
+    fn load(&mut self) -> Result<(), Error> {
+        (self.live, self.version) = (Live::default(), None);
+        let origin = Origin { path: &self.path, prefix: &self.prefix, time_column: self.table.time_column() };
+        let names = entry::names(&self.path)?;
+        let mut last = entry::versions(&names).last().copied();
+        if let Some(version) = last
+            && entry::remove_torn(&self.path, version)?
+        {
+            warn!(table = %self.prefix, version, "empty last commit removed; its rows are still in the log of the server");
+            last = version.checked_sub(1);
+        }
+        let mut broken = Vec::new();
+        for version in checkpoint::versions(&names) {
+            match checkpoint::read(&self.path, version).and_then(|lines| self.live.apply(lines, origin)) {
+                Ok(_) => {
+                    self.version = Some(version);
+                    break;
+                }
+                Err(error) => {
+                    warn!(%error, table = %self.prefix, version, "checkpoint cannot be read, entries are read instead");
+                    broken.push(version);
+                }
+            }
+        }
+        let mut next = self.version.map_or(0, |version| version + 1);
+        while let Some(lines) = entry::read(&self.path, next)? {
+            self.live.apply(lines, origin)?;
+            self.version = Some(next);
+            next += 1;
+        }
+        if self.version < last || self.version < broken.first().copied() {
+            let detail = format!("commit {next} is missing while later ones are there");
+            return Err(Error::Damaged { path: entry::directory(&self.path), detail });
+        }
+        broken.into_iter().try_for_each(|version| checkpoint::remove(&self.path, version))
+    }
+
+    fn checkpoint_if_due(&self, version: u64) {
+        if version == 0 || !version.is_multiple_of(checkpoint::EVERY) {
+            return;
+        }
+        if let Err(error) = checkpoint::write(&self.path, version) {
+            warn!(%error, table = %self.prefix, version, "no checkpoint; the next one is tried later");
+        }
+    }
+}

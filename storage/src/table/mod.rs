@@ -1,0 +1,28 @@
+//! The Delta log of a table, seen nowhere else: which parts live, and how far the WAL and derived streams are in it.
+//!
+//! A table lies at `<data root>/<tenant>/<table>/`; its log in `_delta_log/` is that of the Delta Lake protocol
+//! (reader version 1, writer version 2, partition column `date`):
+//!
+//! | name | holds |
+//! |---|---|
+//! | `00000000000000000000.json` ... | one commit each: JSON actions, one per line; made by linking a synced file |
+//! | `00000000000000000100.checkpoint.parquet` | all that lives at a version, every [`checkpoint::EVERY`] commits |
+//! | `_last_checkpoint` | which checkpoint is the newest |
+//! | `_commit_*.json.tmp` | a commit that is being written, or was when the power went |
+//!
+//! `txn` actions tie a table to its sources: `wal/<wal id>` holds the position up to which this table is flushed,
+//! `derived/<source>` the position of a derived stream.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `log.rs` | [`log::TableLog`]: one committer of a table |
+//! | `live.rs` | what the log adds up to: live parts, transactions, metadata |
+//! | `action.rs` | our commits as actions of the protocol |
+//! | `entry.rs` | the files of commits: put if absent, read, found |
+//! | `checkpoint.rs` | checkpoints written, read and found |
+
+mod action;
+mod checkpoint;
+mod entry;
+mod live;
+pub(crate) mod log;
