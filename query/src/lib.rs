@@ -1,1 +1,29 @@
-//! The query wing.
+//! The query wing: snapshots in, answers out.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `engine.rs` | [`Engine`]: a tenant and a question become a stream of batches |
+//! | `limit.rs` | time, row and concurrency limits around a stream |
+//! | `tail_feed.rs` | durable log records as they arrive, for live tails |
+//! | `scan/` | a snapshot as a DataFusion table: pruned parts and the unflushed tail |
+//! | `function/` | SQL functions |
+//! | `sql/` | the views SQL sees, the read-only gate, running a statement |
+//! | `http/` | routes, parameters and replies |
+//!
+//! Knows nothing of ingest or alerting, writes nothing, and opens no file but through storage's object store.
+
+mod config;
+mod engine;
+mod error;
+mod function;
+mod http;
+mod limit;
+mod scan;
+mod sql;
+mod tail_feed;
+
+pub use config::{Config, ConfigError};
+pub use engine::{Engine, Order, Scan};
+pub use error::Error;
+pub use http::router;
+pub use sql::SqlAnswer;

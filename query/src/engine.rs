@@ -1,0 +1,233 @@
+//! The engine: a tenant and a question become a stream of batches, under limits, from one snapshot.
+//!
+//! Deliberately starts no threads of its own and fills no cache before the first question.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use datafusion::datasource::provider_as_source;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
+use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
+use datafusion::prelude::{SessionContext, col, lit};
+use tokio::sync::broadcast;
+use tracelake_model::{Caller, Clock, Durable, Sample, Table, Tap, TenantId, TimeRange, UnixNano};
+use tracelake_storage::{Snapshot, Store};
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::limit::{Gate, bound};
+use crate::scan::provider::{DATA_URL, ScanStats, SnapshotTable};
+use crate::sql::answer::SqlAnswer;
+use crate::tail_feed::TailFeed;
+
+/// Which rows of a table are wanted.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    /// Columns in the order wanted, named as files name them; empty wants all.
+    pub columns: Vec<&'static str>,
+    /// What must be true of a row, over file columns (also ones that are not wanted).
+    pub filter: Option<Expr>,
+    /// Rows whose time lies inside; parts outside are not opened.
+    pub range: TimeRange,
+    /// The order of the answer; none means any.
+    pub order: Vec<Order>,
+    /// At most so many rows, the first ones of the order.
+    pub limit: Option<usize>,
+}
+
+/// One column of an answer's order; nulls come last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// A file column.
+    pub column: &'static str,
+    /// Greatest first.
+    pub descending: bool,
+}
+
+impl Default for Scan {
+    fn default() -> Self {
+        Self { columns: Vec::new(), filter: None, range: TimeRange::ALL, order: Vec::new(), limit: None }
+    }
+}
+
+/// Answers questions about stored and unflushed records.
+pub struct Engine {
+    store: Arc<Store>,
+    config: Config,
+    clock: Arc<dyn Clock>,
+    /// State that every question starts from: functions, rules, settings; memory of our own routes.
+    native: SessionState,
+    /// The same with the memory of SQL statements.
+    sql: SessionState,
+    gate: Gate,
+    scans: Arc<ScanStats>,
+    feed: Arc<TailFeed>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An engine over a store.
+    pub fn new(store: Arc<Store>, config: Config, clock: Arc<dyn Clock>) -> Arc<Engine> {
+        let native_runtime = runtime(&store, &config);
+        let sql_pool = pool(config.sql_memory);
+        let sql_runtime = RuntimeEnvBuilder::from_runtime_env(&native_runtime).with_memory_pool(sql_pool).build_arc();
+        let sql_runtime = sql_runtime.expect("a runtime that spills nothing needs nothing that can fail");
+        let native = crate::sql::session::base_state(&config, native_runtime);
+        let sql = SessionStateBuilder::new_from_existing(native.clone()).with_runtime_env(sql_runtime).build();
+        Arc::new(Engine {
+            gate: Gate::new(config.sql_concurrent_max),
+            feed: Arc::new(TailFeed::new(config.live_tail_requests)),
+            scans: Arc::default(),
+            store,
+            config,
+            clock,
+            native,
+            sql,
+        })
+    }
+
+    /// Rows of one table of a tenant as files hold them (`Table::file_schema()`: times int64, ids binary), with the
+    /// unflushed tail, from a snapshot taken now.
+    pub async fn rows(&self, tenant: &TenantId, table: Table, ask: Scan) -> Result<SendableRecordBatchStream, Error> {
+        self.rows_at(&Arc::new(self.store.snapshot(tenant)), table, ask).await
+    }
+
+    /// The same from a snapshot in hand, for questions of several steps that must agree with each other.
+    pub async fn rows_at(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        table: Table,
+        ask: Scan,
+    ) -> Result<SendableRecordBatchStream, Error> {
+        let provider = SnapshotTable::new(Arc::clone(snapshot), table, Arc::clone(&self.scans));
+        let plan = self.scan_plan(provider, ask)?;
+        let physical = self.native.create_physical_plan(&plan).await?;
+        let stream = execute_stream(physical, self.native.task_ctx())?;
+        Ok(bound(stream, Duration::from_secs(self.config.sql_seconds)))
+    }
+
+    /// A session that sees the SQL views and functions of this tenant only, read-only, all at one snapshot.
+    pub fn session(&self, tenant: &TenantId) -> Result<SessionContext, Error> {
+        let snapshot = Arc::new(self.store.snapshot(tenant));
+        let state = crate::sql::session::tenant_state(&self.sql, &snapshot, &self.scans, self.clock.now())?;
+        Ok(SessionContext::new_with_state(state))
+    }
+
+    /// Runs one read-only SQL statement over the caller's tenant; `params` are `$1`, `$2` ...
+    pub async fn sql(&self, caller: &Caller, query: &str, params: &[serde_json::Value]) -> Result<SqlAnswer, Error> {
+        crate::sql::statement::run(self, caller, query, params).await
+    }
+
+    /// The present, as every part of an answer sees it.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Where the records are.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// The limits in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The tap that feeds live tails; the binary attaches it to the store.
+    pub fn tap(&self) -> Arc<dyn Tap> {
+        Arc::clone(&self.feed) as Arc<dyn Tap>
+    }
+
+    /// Durable requests with log records of **all** tenants from now on; the listener keeps its own tenant's.
+    pub fn subscribe_logs(&self) -> broadcast::Receiver<Durable> {
+        self.feed.subscribe()
+    }
+
+    /// Figures for operators.
+    pub fn stats(&self) -> Vec<Sample> {
+        const PARTS: (&str, &str) = (
+            "tracelake_query_parts_total",
+            "Parts that scans looked into (read) or left aside by their times (pruned).",
+        );
+        let parts = |result: &str, count: u64| Sample::counter(PARTS.0, PARTS.1, count).label("result", result);
+        let reserved = |state: &SessionState| state.runtime_env().memory_pool.reserved() as f64;
+        const MEMORY: (&str, &str) =
+            ("tracelake_query_memory_bytes", "Memory that running queries hold in sorts, joins and aggregates.");
+        vec![
+            parts("read", self.scans.parts_read.load(Ordering::Relaxed)),
+            parts("pruned", self.scans.parts_pruned.load(Ordering::Relaxed)),
+            Sample::gauge(MEMORY.0, MEMORY.1, reserved(&self.sql)).label("pool", "sql"),
+            Sample::gauge(MEMORY.0, MEMORY.1, reserved(&self.native)).label("pool", "native"),
+            Sample::gauge("tracelake_query_sql_running", "SQL statements running now.", self.gate.running() as f64),
+            Sample::counter("tracelake_query_sql_total", "SQL statements begun.", self.gate.admitted()),
+            Sample::counter(
+                "tracelake_query_sql_refused_total",
+                "SQL statements sent away at the limit.",
+                self.gate.refused(),
+            ),
+            Sample::gauge("tracelake_query_live_tails", "Live tails listening.", self.feed.listener_count() as f64),
+        ]
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    fn scan_plan(&self, provider: SnapshotTable, ask: Scan) -> Result<LogicalPlan, Error> {
+        let table = provider.table();
+        let time = table.time_column();
+        let mut plan = LogicalPlanBuilder::scan(table.as_str(), provider_as_source(Arc::new(provider)), None)?;
+        if let Some(filter) = ask.filter.into_iter().chain(time_filter(time, ask.range)).reduce(Expr::and) {
+            plan = plan.filter(filter)?;
+        }
+        // The order may name columns that are not wanted, so it comes before the projection.
+        if !ask.order.is_empty() {
+            let order: Vec<SortExpr> =
+                ask.order.iter().map(|order| col(order.column).sort(!order.descending, false)).collect();
+            plan = plan.sort_with_limit(order, ask.limit)?;
+        }
+        if !ask.columns.is_empty() {
+            plan = plan.project(ask.columns.iter().map(|name| col(*name)))?;
+        }
+        if ask.limit.is_some() {
+            plan = plan.limit(0, ask.limit)?;
+        }
+        Ok(plan.build()?)
+    }
+}
+
+/// The comparisons that keep a time column inside `range`; none where it is open.
+fn time_filter(column: &str, range: TimeRange) -> Option<Expr> {
+    let start = (range.start > TimeRange::ALL.start).then(|| col(column).gt_eq(lit(range.start.0)));
+    let end = (range.end < UnixNano::MAX).then(|| col(column).lt(lit(range.end.0)));
+    start.into_iter().chain(end).reduce(Expr::and)
+}
+
+fn pool(bytes: u64) -> Arc<dyn MemoryPool> {
+    Arc::new(FairSpillPool::new(usize::try_from(bytes).unwrap_or(usize::MAX)))
+}
+
+/// Memory and caches that all questions share. Nothing is spilled: a query past its memory is refused, so that no
+/// statement can fill the disk that records need.
+fn runtime(store: &Arc<Store>, config: &Config) -> Arc<RuntimeEnv> {
+    let runtime = RuntimeEnvBuilder::new()
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+        .with_memory_pool(pool(config.native_memory))
+        .with_metadata_cache_limit(config.metadata_cache_bytes)
+        .build_arc()
+        .expect("a runtime that spills nothing needs nothing that can fail");
+    let url = ObjectStoreUrl::parse(DATA_URL).expect("the constant is a URL");
+    runtime.register_object_store(url.as_ref(), store.object_store());
+    runtime
+}

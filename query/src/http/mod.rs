@@ -1,0 +1,18 @@
+//! The query wing's routes.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `route.rs` | the table of routes |
+//! | `sql.rs` | `POST /api/v1/sql` |
+//! | `parameter.rs` | typed query parameters; unknown ones are refused |
+//! | `reply.rs` | JSON replies and problem bodies |
+//! | `rows.rs` `cell.rs` | rows as JSON, NDJSON, CSV or an Arrow stream |
+
+mod cell;
+pub(crate) mod parameter;
+pub(crate) mod reply;
+mod route;
+mod rows;
+mod sql;
+
+pub use route::router;

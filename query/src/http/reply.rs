@@ -1,0 +1,60 @@
+//! JSON replies and problem bodies (RFC 9457), one shape for every route of this wing.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use serde::Serialize;
+use tracelake_model::{Caller, Fault, Permission, Problem};
+use tracing::error;
+
+use crate::error::Error;
+
+/// What a handler answers.
+pub(crate) type Reply = Result<Response, Error>;
+
+/// A JSON body with status 200.
+pub(crate) fn json<T: Serialize>(value: &T) -> Reply {
+    let text = serde_json::to_vec(value)
+        .map_err(|fault| Error::Engine(datafusion::common::DataFusionError::External(Box::new(fault))))?;
+    Ok(body(StatusCode::OK, "application/json", text))
+}
+
+/// A body of any type.
+pub(crate) fn body(status: StatusCode, content_type: &'static str, bytes: impl Into<Body>) -> Response {
+    let headers = [(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")];
+    (status, headers, bytes.into()).into_response()
+}
+
+/// Refuses a caller who may not ask questions.
+pub(crate) fn may_read(caller: &Caller) -> Result<(), Error> {
+    if caller.may(Permission::Read) {
+        return Ok(());
+    }
+    Err(Error::Forbidden(format!("{} may not read; ask for a token with the role `read`", caller.subject)))
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let fault = self.kind();
+        let mut problem = Problem::new(fault, self.to_string());
+        match &self {
+            Self::Engine(cause) => {
+                error!(error = %cause, "query failed");
+                problem.detail = "the query engine failed; the server's log has the detail".to_owned();
+            }
+            Self::NotAcceptable(_) => {
+                problem.status = StatusCode::NOT_ACCEPTABLE.as_u16();
+                problem.title = "not acceptable";
+            }
+            _ => {}
+        }
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        // A problem is a handful of strings, which serialise without fail.
+        let text = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = body(status, "application/problem+json", text);
+        if matches!(fault, Fault::Overloaded | Fault::Unavailable) {
+            response.headers_mut().insert(header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

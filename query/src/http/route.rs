@@ -1,0 +1,14 @@
+//! The table of this wing's routes. The binary puts authentication around it and hangs it on a listener.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::post;
+
+use crate::engine::Engine;
+use crate::http::sql;
+
+/// All routes of the query wing. Every handler takes `Extension<model::Caller>`, which the binary's layer inserts.
+pub fn router(engine: Arc<Engine>) -> Router {
+    Router::new().route("/api/v1/sql", post(sql::answer)).with_state(engine)
+}
