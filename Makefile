@@ -30,7 +30,7 @@ unit:
 
 # Types and tests of the pages.
 ui:
-	cd ui/web && npm ci --ignore-scripts && npm run check && npm test
+	cd ui/web && { [ -d node_modules ] || npm ci --ignore-scripts; } && npm run check && npm test
 
 # The whole house: a real server, real SDKs, outside readers, a real browser.
 house: tools
