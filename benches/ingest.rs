@@ -139,7 +139,8 @@ async fn replay(path: &Path, out: &mut impl std::io::Write) -> anyhow::Result<()
 
 fn recorded() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let full = std::env::var_os("TRACELAKE_TEST_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from).join("otlp");
+    let full =
+        std::env::var_os("TRACELAKE_TEST_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from).join("otlp");
     for folder in [full, root.join("tests/data")] {
         let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
         let mut files: Vec<_> = entries.filter(|path| path.to_string_lossy().ends_with(".binpb.zst")).collect();
@@ -154,7 +155,8 @@ fn recorded() -> Vec<PathBuf> {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let named: Vec<PathBuf> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).map(PathBuf::from).collect();
+    let named: Vec<PathBuf> =
+        std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).map(PathBuf::from).collect();
     let files = if named.is_empty() { recorded() } else { named };
     let mut out = std::io::stdout().lock();
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();

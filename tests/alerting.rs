@@ -62,7 +62,8 @@ fn now_nanos() -> u64 {
 
 fn log(body: &str) -> Vec<u8> {
     let value = AnyValue { value: Some(any_value::Value::StringValue(body.to_owned())) };
-    let record = LogRecord { time_unix_nano: now_nanos(), severity_number: 17, body: Some(value), ..Default::default() };
+    let record =
+        LogRecord { time_unix_nano: now_nanos(), severity_number: 17, body: Some(value), ..Default::default() };
     let scope_logs = vec![ScopeLogs { log_records: vec![record], ..Default::default() }];
     ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { scope_logs, ..Default::default() }] }.encode_to_vec()
 }
@@ -142,7 +143,10 @@ async fn a_notice_survives_a_dead_receiver_and_a_kill_with_the_same_id() {
 #[tokio::test]
 async fn without_a_receiver_the_default_pack_shows_its_alerts() {
     let house = House::start();
-    assert_eq!(house.send("logs", log("java.lang.OutOfMemoryError: Java heap space")).await.expect("the door answers"), 200);
+    assert_eq!(
+        house.send("logs", log("java.lang.OutOfMemoryError: Java heap space")).await.expect("the door answers"),
+        200
+    );
     house
         .wait_for("an alert", || async {
             let answer = house.get("/api/v1/alerting/alerts").await;

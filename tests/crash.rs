@@ -81,7 +81,11 @@ async fn send_until_killed(house: House, first: u64, life: Duration, sent: &Arc<
 
 /// Rows and distinct spans of every request that the server knows.
 async fn stored(house: &House) -> BTreeMap<u64, (i64, i64)> {
-    let rows = house.sql("SELECT trace_id, CAST(COUNT(*) AS INT), CAST(COUNT(DISTINCT span_id) AS INT) FROM spans GROUP BY trace_id").await;
+    let rows = house
+        .sql(
+            "SELECT trace_id, CAST(COUNT(*) AS INT), CAST(COUNT(DISTINCT span_id) AS INT) FROM spans GROUP BY trace_id",
+        )
+        .await;
     let number = |value: &serde_json::Value| value.as_i64().expect("an integer");
     rows.iter()
         .map(|row| {

@@ -181,7 +181,11 @@ pub(crate) fn command(folder: &Path, extra: &[String]) -> Command {
     for door in ["--listen-otlp-grpc", "--listen-otlp-http", "--listen-http"] {
         command.args([door, "127.0.0.1:0"]);
     }
-    command.args(extra).stderr(if std::env::var_os("TRACELAKE_TEST_LOG").is_some() { Stdio::inherit() } else { Stdio::null() });
+    command.args(extra).stderr(if std::env::var_os("TRACELAKE_TEST_LOG").is_some() {
+        Stdio::inherit()
+    } else {
+        Stdio::null()
+    });
     command
 }
 

@@ -66,7 +66,8 @@ fn a_port_in_use_is_named() {
 fn unknown_keys_of_the_configuration_are_refused_all_at_once() {
     let folder = tempfile::tempdir().expect("a directory");
     let file = folder.path().join("tracelake.toml");
-    fs::write(&file, "colour = 1\n[storage]\nflush_intervall = \"1s\"\n[limits]\nrequest_bytes = \"much\"\n").expect("written");
+    fs::write(&file, "colour = 1\n[storage]\nflush_intervall = \"1s\"\n[limits]\nrequest_bytes = \"much\"\n")
+        .expect("written");
     let file = file.to_str().expect("text");
     must_refuse(folder.path(), &["--config", file], 2, &["colour", "flush_intervall", "request_bytes"]);
 }

@@ -47,8 +47,10 @@ pub(crate) fn full(name: &str) -> Option<PathBuf> {
 pub(crate) fn edges(truth: &Value) -> Vec<(String, String, i64)> {
     let edges = truth["service_edges"].as_array().expect("service_edges");
     let text = |edge: &Value, key: &str| edge[key].as_str().expect("a service").to_owned();
-    let mut edges: Vec<_> =
-        edges.iter().map(|edge| (text(edge, "from"), text(edge, "to"), edge["calls"].as_i64().expect("calls"))).collect();
+    let mut edges: Vec<_> = edges
+        .iter()
+        .map(|edge| (text(edge, "from"), text(edge, "to"), edge["calls"].as_i64().expect("calls")))
+        .collect();
     edges.sort();
     edges
 }

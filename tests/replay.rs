@@ -75,12 +75,14 @@ async fn replay_traces(data: &Path, facts: &Path) {
 
 #[tokio::test]
 async fn the_committed_slice_of_trainticket_is_counted_and_mapped_exactly() {
-    replay_traces(&slice("trainticket-2023-01-29.slice.binpb.zst"), &slice("trainticket-2023-01-29.slice.truth.json")).await;
+    replay_traces(&slice("trainticket-2023-01-29.slice.binpb.zst"), &slice("trainticket-2023-01-29.slice.truth.json"))
+        .await;
 }
 
 #[tokio::test]
 async fn the_committed_slice_of_nodejs_microservices_is_counted_and_mapped_exactly() {
-    replay_traces(&slice("nodejs_microservices.slice.binpb.zst"), &slice("nodejs_microservices.slice.truth.json")).await;
+    replay_traces(&slice("nodejs_microservices.slice.binpb.zst"), &slice("nodejs_microservices.slice.truth.json"))
+        .await;
 }
 
 async fn replay_full_traces(name: &str) {
@@ -108,7 +110,8 @@ async fn all_of_nodejs_microservices_is_counted_and_mapped_exactly() {
 
 async fn replay_logs_and_metrics(name: &str) {
     let file = |suffix: &str| full(&format!("{name}.{suffix}"));
-    let (Some(logs), Some(metrics), Some(facts)) = (file("logs.binpb.zst"), file("metrics.binpb.zst"), file("truth.json"))
+    let (Some(logs), Some(metrics), Some(facts)) =
+        (file("logs.binpb.zst"), file("metrics.binpb.zst"), file("truth.json"))
     else {
         return;
     };

@@ -34,7 +34,9 @@ fn the_python_sdk_finds_everything_it_sent_over_grpc_and_http_field_by_field() {
 fn the_node_sdk_finds_everything_it_sent_over_http_json_field_by_field() {
     let house = House::start();
     let folder = tool("TRACELAKE_TEST_NODE_MODULES").join("..");
-    must_succeed(Command::new("node").current_dir(folder).arg(script("node/round_trip.mjs")).args([&house.otlp, &house.api]));
+    must_succeed(
+        Command::new("node").current_dir(folder).arg(script("node/round_trip.mjs")).args([&house.otlp, &house.api]),
+    );
 }
 
 #[tokio::test]

@@ -9,8 +9,30 @@ use std::path::{Path, PathBuf};
 /// What each crate may never name in its manifest (see CONVENTIONS.md, "Crates").
 const FORBIDDEN: &[(&str, &[&str])] = &[
     ("model", &["tracelake-", "tokio", "datafusion", "parquet", "axum", "http", "tonic", "hyper"]),
-    ("ingest", &["tracelake-storage", "tracelake-query", "tracelake-alerting", "tracelake-ui", "datafusion", "parquet", "object_store"]),
-    ("storage", &["tracelake-ingest", "tracelake-query", "tracelake-alerting", "tracelake-ui", "tonic", "axum", "opentelemetry-proto"]),
+    (
+        "ingest",
+        &[
+            "tracelake-storage",
+            "tracelake-query",
+            "tracelake-alerting",
+            "tracelake-ui",
+            "datafusion",
+            "parquet",
+            "object_store",
+        ],
+    ),
+    (
+        "storage",
+        &[
+            "tracelake-ingest",
+            "tracelake-query",
+            "tracelake-alerting",
+            "tracelake-ui",
+            "tonic",
+            "axum",
+            "opentelemetry-proto",
+        ],
+    ),
     ("query", &["tracelake-ingest", "tracelake-alerting", "tracelake-ui"]),
     ("alerting", &["tracelake-ingest", "tracelake-ui", "parquet", "object_store"]),
     ("ui", &["tracelake-"]),
