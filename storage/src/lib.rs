@@ -6,23 +6,54 @@
 //! | file | holds |
 //! |---|---|
 //! | `store.rs` | [`Store`]: the door, and the write path on one page |
-//! | `config.rs` `error.rs` `stats.rs` | limits, failures, figures |
-//! | `disk.rs` | files behind a seam, so that tests cut the power |
-//! | `snapshot.rs` | [`Snapshot`]: parts and tail of one instant |
+//! | `core.rs` | what the threads share; who may append now |
+//! | `write.rs` `flush.rs` `tap.rs` `driver.rs` | the steps: to disk, to parts, to taps; the threads that repeat them |
+//! | `open.rs` `replay.rs` | a data directory opened, its log replayed |
+//! | `queue.rs` `feed.rs` `signal.rs` | what waits for the writer, for taps, for the flusher |
+//! | `dedup.rs` `audit.rs` `derived.rs` `rows.rs` | payloads seen before; audit numbers; derived rows; frames to rows |
+//! | `tail.rs` `snapshot.rs` | rows that are in no part yet; [`Snapshot`]: parts and tail of one instant |
+//! | `wal/` | the write-ahead log |
 //! | `part/` | one Parquet file |
-//! | `table/` | the Delta log of a table |
+//! | `table/` `logs.rs` | the Delta log of a table; all of them |
 //! | `document.rs` | the small documents that people edit |
+//! | `config.rs` `error.rs` `stats.rs` | limits, failures, figures |
+//! | `disk.rs` | files behind a seam, so that tests cut the power (`simulation.rs`) |
 
+mod audit;
 mod config;
+mod core;
+mod dedup;
+mod derived;
+mod disk;
 mod document;
+mod driver;
 mod error;
+mod feed;
+mod flush;
+mod logs;
+mod open;
 mod part;
+mod queue;
+mod replay;
+mod rows;
+mod signal;
+#[cfg(test)]
+mod simulation;
 mod snapshot;
+mod stats;
 mod store;
 mod table;
+mod tail;
+mod tap;
+mod wal;
+mod write;
+
+#[cfg(test)]
+mod tests;
 
 pub use config::Config;
 pub use error::Error;
+pub use flush::FlushReport;
 pub use part::file::Part;
 pub use snapshot::Snapshot;
-pub use store::{FlushReport, Store};
+pub use store::Store;

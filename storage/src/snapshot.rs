@@ -28,7 +28,7 @@ impl TableSet {
 /// Rows of the tail as they arrived, without those of tables that are flushed already.
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
-    pub(crate) batches: Vec<Arc<[Batch]>>,
+    pub(crate) batches: Arc<Vec<Arc<[Batch]>>>,
     pub(crate) flushed: TableSet,
 }
 

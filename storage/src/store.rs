@@ -1,107 +1,258 @@
-//! The door of the storage wing.
+//! The door of the storage wing, and the write path on one page: dedup, log, tail, receipt.
+//!
+//! The steps behind it stand in `write.rs`, `flush.rs` and `tap.rs`; threads repeat them (`driver.rs`).
 
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
 use tracelake_model::{
-    Clock, Decoder, Derived, DocumentStore, Fault, Receipt, Refusal, Request, Sample, Sink, Tap, TenantId,
+    Batch, Clock, Decoder, Derived, DocumentStore, Position, Receipt, Refusal, Request, Sample, Sink, Table, Tap,
+    TenantId,
 };
 
 use crate::config::Config;
+use crate::core::{Core, Origin, unavailable};
+use crate::dedup::{Claim, Outcome};
+use crate::disk::RealDisk;
+use crate::document::open_documents;
+use crate::driver::{self, Driver};
 use crate::error::Error;
+use crate::flush::FlushReport;
+use crate::open::{self, Seams};
+use crate::queue::Entry;
+use crate::rows::memory_bytes;
 use crate::snapshot::Snapshot;
-
-/// What a flush moved from the tail to parts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FlushReport {
-    /// Rows written.
-    pub rows: u64,
-    /// Parts written.
-    pub parts: u64,
-    /// Bytes of these parts.
-    pub bytes: u64,
-}
+use crate::wal::header::{DerivedHeader, FrameHeader};
+use crate::{derived, stats};
 
 /// Makes requests durable and shows them to queries.
-#[derive(Debug)]
 pub struct Store {
-    config: Config,
+    core: Arc<Core>,
+    driver: Mutex<Option<Driver>>,
+    documents: Arc<dyn DocumentStore>,
+    files: Arc<dyn ObjectStore>,
 }
 
 impl Store {
     /// Opens (or makes) the data directory, locks it, and replays the log into the tail. Blocks: call it outside async
-    /// threads. Without [`Store::start`] it can be read, and flushed, but takes no appends.
+    /// threads. Without [`Store::start`] it can be read and flushed, but takes no appends.
     pub fn open(config: Config, clock: Arc<dyn Clock>, decoder: Arc<dyn Decoder>) -> Result<Arc<Self>, Error> {
-        config.check()?;
-        drop((clock, decoder));
-        Ok(Arc::new(Self { config }))
+        let documents = config.data_dir.join("documents");
+        let core = open::open(config, Seams { clock, decoder, disk: Arc::new(RealDisk) })?;
+        let documents = open_documents(&documents)?;
+        let files = LocalFileSystem::new_with_prefix(&core.data)
+            .map_err(|error| Error::io("open", &core.data)(std::io::Error::other(error)))?;
+        Ok(Arc::new(Self { core: Arc::new(core), driver: Mutex::default(), documents, files: Arc::new(files) }))
     }
 
     /// Shows every durable request to `tap`, beginning past its own position. Before [`Store::start`].
     pub fn attach(&self, tap: Arc<dyn Tap>) -> Result<(), Error> {
-        drop(tap);
-        Err(Error::Started("attach"))
+        if self.driver.lock().is_some() {
+            return Err(Error::Started("attach"));
+        }
+        let visible = self.core.tail.lock().visible();
+        self.core.feed.attach(tap, visible);
+        Ok(())
     }
 
-    /// Starts the threads: the log's writer, the flusher, the feeder of taps.
+    /// Starts the threads: the log's writer, the flusher, the feeder of taps. Once.
     pub fn start(self: &Arc<Self>) -> Result<(), Error> {
-        Err(Error::Started("start"))
+        let mut driver = self.driver.lock();
+        if driver.is_some() || self.core.lock.lock().is_none() {
+            return Err(Error::Started("start"));
+        }
+        *driver = Some(driver::start(&self.core)?);
+        Ok(())
     }
 
-    /// Parts and tail of this instant.
+    /// Parts and tail of this instant: every durable row of the tenant exactly once.
     pub fn snapshot(&self, tenant: &TenantId) -> Snapshot {
-        Snapshot::new(tenant.clone(), std::array::from_fn(|_| Arc::from([])), Vec::new())
+        self.core.tail.lock().snapshot(tenant)
     }
 
     /// Moves the tail to Parquet now; everything acknowledged before the call is committed when it returns.
-    #[expect(clippy::unused_async, reason = "the door comes before the house")]
     pub async fn flush(&self) -> Result<FlushReport, Error> {
-        Err(Error::Closed)
+        let (tell, told) = oneshot::channel();
+        if self.driver.lock().is_some() {
+            self.core.flush_signal.ask(tell);
+            return told.await.map_err(|_| Error::Closed)?.map_err(Error::Flush);
+        }
+        if self.core.lock.lock().is_none() {
+            return Err(Error::Closed);
+        }
+        let core = Arc::clone(&self.core);
+        off_thread(move || core.flush_step()).await?
     }
 
     /// The documents of this data directory.
     pub fn documents(&self) -> Arc<dyn DocumentStore> {
-        unimplemented!("the door comes before the house")
+        Arc::clone(&self.documents)
     }
 
-    /// The tenants that have rows, in order of their names.
+    /// The tenants that have or had rows, in order of their names.
     pub fn tenants(&self) -> Vec<TenantId> {
-        Vec::new()
+        self.core.tail.lock().tenants()
     }
 
     /// The files of parts, rooted at `data_dir/data`: [`crate::Part::location`] is relative to it.
-    pub fn object_store(&self) -> Arc<dyn object_store::ObjectStore> {
-        Arc::new(object_store::local::LocalFileSystem::new())
+    pub fn object_store(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.files)
     }
 
     /// Figures for `/metrics`.
     pub fn stats(&self) -> Vec<Sample> {
-        Vec::new()
+        stats::samples(&self.core)
     }
 
-    /// Whether appends can be accepted; else why not.
+    /// Whether appends can be accepted; else why not and what to do.
     pub fn health(&self) -> Result<(), String> {
-        Err(format!("{} is not open", self.config.data_dir.display()))
+        self.core.health()
     }
 
-    /// Drains, flushes, and releases the directory. Later appends are refused; snapshots still answer.
-    #[expect(clippy::unused_async, reason = "the door comes before the house")]
+    /// Drains, flushes, and releases the directory. Later appends are refused; snapshots still answer. A failed flush
+    /// loses nothing: the log still has the rows.
     pub async fn close(&self) -> Result<(), Error> {
-        Ok(())
+        let driver = self.driver.lock().take();
+        let core = Arc::clone(&self.core);
+        off_thread(move || {
+            let ended = driver.map_or(Ok(()), |driver| driver.stop(&core, true));
+            core.lock.lock().take();
+            ended
+        })
+        .await?
     }
+}
+
+impl Drop for Store {
+    /// Ends the threads without a flush: what is in the tail stands in the log.
+    fn drop(&mut self) {
+        if let Some(driver) = self.driver.lock().take()
+            && let Err(error) = driver.stop(&self.core, false)
+        {
+            tracing::error!(%error, "storage threads ended badly");
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("data_dir", &self.core.config.data_dir).finish_non_exhaustive()
+    }
+}
+
+/// Runs blocking work on a thread of its own, so that no async thread is held and no runtime is needed.
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    let (tell, told) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("storage-work".to_owned());
+    thread.spawn(move || tell.send(work())).map_err(|source| Error::Io {
+        what: "start a thread in",
+        path: ".".into(),
+        source,
+    })?;
+    told.await.map_err(|_| Error::Closed)
 }
 
 #[async_trait]
 impl Sink for Store {
-    async fn append(&self, _request: Request) -> Result<Receipt, Refusal> {
-        Err(Refusal { fault: Fault::Unavailable, detail: "storage is not open".into(), retry_after: None })
+    async fn append(&self, request: Request) -> Result<Receipt, Refusal> {
+        self.core.append(request).await
     }
 
-    async fn append_derived(&self, _derived: Derived) -> Result<Receipt, Refusal> {
-        Err(Refusal { fault: Fault::Unavailable, detail: "storage is not open".into(), retry_after: None })
+    async fn append_derived(&self, derived: Derived) -> Result<Receipt, Refusal> {
+        self.core.append_derived(derived).await
     }
 
-    fn derived_position(&self, _tenant: &TenantId, _source: &'static str) -> u64 {
-        0
+    fn derived_position(&self, tenant: &TenantId, source: &'static str) -> u64 {
+        self.core.derived_position(tenant, source)
     }
+}
+
+impl Core {
+    /// The write path: a payload known already is acknowledged or shares the pending one's fate; a new one is queued
+    /// for the log's writer, which answers once it is on disk and visible.
+    pub(crate) async fn append(&self, request: Request) -> Outcome {
+        let Request { mut header, payload, batches } = request;
+        if batches.is_empty() {
+            return Ok(Receipt { position: self.visible(), duplicate: false });
+        }
+        // A replay is checked against this, so it must be what is really here.
+        header.accepted = count(&batches);
+        let claim = header.hash.map(|hash| self.dedup.lock().claim(hash, self.clock.now()));
+        let duplicate = match claim {
+            Some(Claim::Durable(position)) => Some(Ok(Receipt { position, duplicate: true })),
+            Some(Claim::Pending(told)) => Some(told.await.unwrap_or_else(|_| Err(gone()))),
+            Some(Claim::New) | None => None,
+        };
+        if let Some(outcome) = duplicate {
+            self.counters.duplicates.fetch_add(u64::from(outcome.is_ok()), Ordering::Relaxed);
+            return outcome;
+        }
+        self.submit(Origin::Door, FrameHeader::Request(header), payload, batches).await
+    }
+
+    /// Derived rows take the same way; the writer drops what its stream has passed already.
+    pub(crate) async fn append_derived(&self, derived: Derived) -> Outcome {
+        let Derived { tenant, source, batches } = derived;
+        let far = self.derived_position(&tenant, source.name);
+        if batches.is_empty() || source.position <= far {
+            return Ok(Receipt { position: self.visible(), duplicate: source.position <= far });
+        }
+        let payload = derived::encode(&batches).map_err(|error| Refusal {
+            fault: error.kind(),
+            detail: format!("derived rows cannot be written: {error}"),
+            retry_after: None,
+        })?;
+        let header = FrameHeader::Derived(DerivedHeader {
+            tenant,
+            source: Arc::from(source.name),
+            position: source.position,
+            received: self.clock.now(),
+            rows: count(&batches),
+        });
+        self.submit(Origin::Derived, header, payload, batches).await
+    }
+
+    async fn submit(&self, origin: Origin, header: FrameHeader, payload: bytes::Bytes, batches: Vec<Batch>) -> Outcome {
+        let rows_bytes = memory_bytes(&batches);
+        let (done, told) = oneshot::channel();
+        if let Err(refusal) = self.admit(origin, payload.len() as u64, rows_bytes) {
+            self.counters.refused.fetch_add(1, Ordering::Relaxed);
+            self.settle(&header, &Err(refusal.clone()), done);
+            return Err(refusal);
+        }
+        if let Err(entry) = self.queue.push(Entry { header, payload, batches, rows_bytes, done }) {
+            self.settle(&entry.header, &Err(gone()), entry.done);
+        }
+        told.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// How far a derived stream is, from the tail or else from the tables.
+    pub(crate) fn derived_position(&self, tenant: &TenantId, source: &str) -> u64 {
+        if let Some(position) = self.tail.lock().derived(tenant, source) {
+            return position;
+        }
+        let position = self.logs.derived(tenant, source);
+        let mut tail = self.tail.lock();
+        tail.raise_derived(tenant, source, position);
+        tail.derived(tenant, source).unwrap_or(position)
+    }
+
+    fn visible(&self) -> Position {
+        Position(self.tail.lock().visible())
+    }
+}
+
+fn count(batches: &[Batch]) -> Vec<(Table, u32)> {
+    let rows = |batch: &Batch| (batch.table(), u32::try_from(batch.row_count()).unwrap_or(u32::MAX));
+    batches.iter().map(rows).collect()
+}
+
+fn gone() -> Refusal {
+    unavailable("storage is closing", 1)
 }

@@ -66,7 +66,7 @@ impl TableLog {
         &mut self,
         parts: &[NewPart],
         flushed: Position,
-        derived: &[(&'static str, u64)],
+        derived: &[(&str, u64)],
         now: UnixNano,
     ) -> Result<Vec<Arc<Part>>, Error> {
         let known = self.flushed();

@@ -1,0 +1,155 @@
+//! Files behind a seam: the real disk here, a simulated one that loses power in tests.
+//!
+//! Holds only what the write-ahead log and its small side files need. Parts and table logs are written elsewhere.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A held lock; dropping it lets go.
+pub(crate) trait Lock: Send + Sync + fmt::Debug {}
+
+/// A directory tree.
+///
+/// Ordering: a write is durable after `sync_data` of its file, a name after `sync_dir` of its directory; before that a
+/// power cut keeps any part of it. Errors are those of the system (`StorageFull` when the disk is full).
+pub(crate) trait Disk: Send + Sync + fmt::Debug {
+    /// Makes a directory and its parents, durable when it returns.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+    /// Makes a new file of zeros whose content is durable when it returns (its name is not). Leaves nothing on failure.
+    fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>>;
+    /// Opens a file for reading and writing.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+    /// Reads a file whole.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Gives a file another name in the same directory, replacing what stood there.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// The names of the files in a directory, in no order.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Makes the names of a directory durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Takes a file's lock for as long as the answer lives; `WouldBlock` when another process holds it.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
+}
+
+/// An open file.
+pub(crate) trait DiskFile: Send + Sync + fmt::Debug {
+    /// Writes all bytes at an offset.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Makes everything written durable.
+    fn sync_data(&self) -> io::Result<()>;
+}
+
+/// Writes a small file whole and durable: a reader finds the old content or the new, never a mixture.
+pub(crate) fn replace(disk: &dyn Disk, dir: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+    let (path, fresh) = (dir.join(name), dir.join(format!("{name}.new")));
+    match disk.remove(&fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = disk.create(&fresh, 0)?;
+    file.write_at(0, content)?;
+    file.sync_data()?;
+    disk.rename(&fresh, &path)?;
+    disk.sync_dir(dir)
+}
+
+/// The machine's disk.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RealDisk;
+
+#[derive(Debug)]
+struct RealFile(File);
+
+#[derive(Debug)]
+struct RealLock(#[expect(dead_code, reason = "held, not read")] File);
+
+impl Lock for RealLock {}
+
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+impl Disk for RealDisk {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if let Some(parent) = parent {
+            self.create_dir(parent)?;
+        }
+        match fs::create_dir(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        self.sync_dir(parent.unwrap_or(Path::new(".")))
+    }
+
+    fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        let filled = fill(&file, bytes).and_then(|()| file.sync_all());
+        if let Err(error) = filled {
+            // The disk is likely full: a half-made file must not keep it so.
+            let _ = fs::remove_file(path);
+            return Err(error);
+        }
+        Ok(Arc::new(RealFile(file)))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(RealFile(OpenOptions::new().read(true).write(true).open(path)?)))
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Box::new(RealLock(file))),
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+fn fill(mut file: &File, bytes: u64) -> io::Result<()> {
+    let mut left = bytes;
+    while left > 0 {
+        let step = usize::try_from(left).map_or(ZEROS.len(), |left| left.min(ZEROS.len()));
+        file.write_all(&ZEROS[..step])?;
+        left -= step as u64;
+    }
+    Ok(())
+}
+
+impl DiskFile for RealFile {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}

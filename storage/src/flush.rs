@@ -1,0 +1,135 @@
+//! One step of the flusher: frozen rows to parts, parts into their tables, then the rows leave the tail and old
+//! segments go.
+//!
+//! The commit of a table names the position it covers, so a crash between any two lines loses and doubles nothing:
+//! replay applies a frame only to tables that are behind it.
+
+use std::sync::atomic::Ordering;
+
+use tracelake_model::{Position, Table};
+
+use crate::core::Core;
+use crate::disk;
+use crate::error::Error;
+use crate::part::writer::write_parts;
+use crate::tail::Work;
+
+/// The name under which the audit table's log remembers its last `seq`.
+pub(crate) const AUDIT_SEQ: &str = "audit_seq";
+/// The file of hashes whose segments are gone.
+pub(crate) const HASHES_FILE: &str = "hashes";
+
+/// What a flush moved from the tail to parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlushReport {
+    /// Rows written.
+    pub rows: u64,
+    /// Parts written.
+    pub parts: u64,
+    /// Bytes of these parts.
+    pub bytes: u64,
+}
+
+/// Moments at which a test makes a flush die.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Point {
+    /// Parts are written, no commit names them.
+    PartsWritten,
+    /// The commit stands, the tail still has the rows.
+    Committed,
+    /// The rows left the tail, segments are still there.
+    Replaced,
+    /// The hashes are saved, segments are still there.
+    HashesSaved,
+}
+
+impl Core {
+    /// Moves everything that is visible now to parts. On failure the rest stays in the tail for the next time.
+    pub(crate) fn flush_step(&self) -> Result<FlushReport, Error> {
+        let _one = self.flushing.lock();
+        let target = self.tail.lock().visible();
+        let mut report = FlushReport::default();
+        let mut outcome = Ok(());
+        // Rows that a failed flush left behind go first, so the newest ones may need a second round.
+        while outcome.is_ok() && self.tail.lock().first_needed() <= target {
+            let frozen = self.tail.lock().freeze();
+            for work in frozen {
+                outcome = outcome.and(self.flush_tenant(&work, &mut report));
+            }
+        }
+        outcome = outcome.and_then(|()| self.drop_segments());
+        self.counters.flushed_rows.fetch_add(report.rows, Ordering::Relaxed);
+        let done = if outcome.is_ok() { &self.counters.flushes } else { &self.counters.flush_failures };
+        done.fetch_add(1, Ordering::Relaxed);
+        *self.flush_failure.lock() = outcome.as_ref().err().map(ToString::to_string);
+        outcome.map(|()| report)
+    }
+
+    fn flush_tenant(&self, work: &Work, report: &mut FlushReport) -> Result<(), Error> {
+        let mut outcome = Ok(());
+        for table in Table::ALL {
+            if work.generation.has(table) && !work.flushed.contains(table) {
+                // One table's failure must not hold up the others.
+                outcome = outcome.and(self.flush_table(work, table, report));
+            }
+        }
+        outcome
+    }
+
+    fn flush_table(&self, work: &Work, table: Table, report: &mut FlushReport) -> Result<(), Error> {
+        let shared = self.logs.get(&work.tenant, table)?;
+        let last = Position(work.generation.last);
+        let mut log = shared.lock();
+        // What stands already is not written again; a commit that failed half-way is settled by the log itself.
+        if log.flushed() < last {
+            let rows = work.generation.rows(table);
+            let parts = write_parts(&self.data, &work.tenant, table, &rows, work.generation.received)?;
+            self.pass(Point::PartsWritten)?;
+            let mut derived: Vec<_> = work.generation.derived(table).collect();
+            if table == Table::Audit && work.generation.audit_seq > 0 {
+                derived.push((AUDIT_SEQ, work.generation.audit_seq));
+            }
+            let live = log.append(&parts, last, &derived, self.clock.now())?;
+            report.rows += rows.iter().map(|rows| rows.num_rows() as u64).sum::<u64>();
+            report.parts += live.len() as u64;
+            report.bytes += live.iter().map(|part| part.bytes).sum::<u64>();
+        }
+        self.pass(Point::Committed)?;
+        let live = log.live();
+        drop(log);
+        self.tail.lock().replace(&work.tenant, table, live);
+        self.pass(Point::Replaced)
+    }
+
+    /// Lets segments go that neither tables nor taps need; what they knew of payloads is saved first.
+    pub(crate) fn drop_segments(&self) -> Result<(), Error> {
+        let needed = self.tail.lock().first_needed();
+        if let Some(last) = self.segments.droppable(needed, self.feed.taps_position()) {
+            let hashes = self.dedup.lock().file_content(Position(last), self.clock.now());
+            let path = self.wal_dir.join(HASHES_FILE);
+            disk::replace(self.disk.as_ref(), &self.wal_dir, HASHES_FILE, &hashes)
+                .map_err(Error::io("write", &path))?;
+            self.pass(Point::HashesSaved)?;
+            self.segments.drop_through(last).map_err(Error::io("recycle segments in", &self.wal_dir))?;
+        }
+        if let Err(error) = self.segments.prepare() {
+            // The writer tries by itself when it needs one, and says so to clients.
+            tracing::warn!(%error, "no spare segment could be made ahead");
+        }
+        Ok(())
+    }
+
+    #[cfg(test)]
+    fn pass(&self, point: Point) -> Result<(), Error> {
+        if *self.crash_at.lock() == Some(point) {
+            return Err(Error::Flush(format!("stopped at {point:?}")));
+        }
+        Ok(())
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "tests stop here")]
+    fn pass(&self, _point: Point) -> Result<(), Error> {
+        Ok(())
+    }
+}

@@ -1,0 +1,67 @@
+//! The table logs of all tenants, opened once each.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tracelake_model::{Table, TenantId};
+
+use crate::error::Error;
+use crate::table::log::TableLog;
+
+/// One committer, shared by those who hold it for a moment.
+pub(crate) type SharedLog = Arc<Mutex<TableLog>>;
+
+/// Committers by tenant and table.
+pub(crate) struct Logs {
+    data: PathBuf,
+    wal: String,
+    open: Mutex<HashMap<(TenantId, Table), SharedLog>>,
+}
+
+impl Logs {
+    /// Opens every table that exists below the data root.
+    pub(crate) fn open(data: &Path, wal: String) -> Result<Self, Error> {
+        let logs = Self { data: data.to_owned(), wal, open: Mutex::default() };
+        let tenants = std::fs::read_dir(data).map_err(Error::io("list", data))?;
+        for entry in tenants {
+            let name = entry.map_err(Error::io("list", data))?.file_name();
+            let Some(tenant) = name.to_str().and_then(|name| TenantId::new(name).ok()) else { continue };
+            for table in Table::ALL {
+                if data.join(tenant.as_str()).join(table.as_str()).is_dir() {
+                    logs.get(&tenant, table)?;
+                }
+            }
+        }
+        Ok(logs)
+    }
+
+    /// The committer of a table, opened when it is not yet.
+    pub(crate) fn get(&self, tenant: &TenantId, table: Table) -> Result<SharedLog, Error> {
+        let mut open = self.open.lock();
+        if let Some(log) = open.get(&(tenant.clone(), table)) {
+            return Ok(Arc::clone(log));
+        }
+        let log = Arc::new(Mutex::new(self.read(tenant, table)?));
+        open.insert((tenant.clone(), table), Arc::clone(&log));
+        Ok(log)
+    }
+
+    /// The table as its files say now.
+    pub(crate) fn read(&self, tenant: &TenantId, table: Table) -> Result<TableLog, Error> {
+        TableLog::open(&self.data, tenant, table, &self.wal)
+    }
+
+    /// All that are open.
+    pub(crate) fn all(&self) -> Vec<(TenantId, Table, SharedLog)> {
+        let open = self.open.lock();
+        open.iter().map(|((tenant, table), log)| (tenant.clone(), *table, Arc::clone(log))).collect()
+    }
+
+    /// How far a derived stream is in a tenant's tables; 0 when it never wrote.
+    pub(crate) fn derived(&self, tenant: &TenantId, source: &str) -> u64 {
+        let of_tenant = self.all().into_iter().filter(|(of, ..)| of == tenant);
+        of_tenant.map(|(_, _, log)| log.lock().derived(source)).max().unwrap_or(0)
+    }
+}

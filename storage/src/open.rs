@@ -1,0 +1,154 @@
+//! Opens a data directory: format, lock, id of the log, tables, and the log's frames back into memory.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use parking_lot::Mutex;
+use tracelake_model::{Clock, Decoder};
+
+use crate::config::Config;
+use crate::core::Core;
+use crate::dedup::Dedup;
+use crate::disk::{Disk, Lock, replace};
+use crate::error::Error;
+use crate::feed::Feed;
+use crate::flush::HASHES_FILE;
+use crate::logs::Logs;
+use crate::queue::Queue;
+use crate::replay::Replay;
+use crate::signal::FlushSignal;
+use crate::stats::Counters;
+use crate::wal::frame::WalId;
+use crate::wal::reader::recover;
+use crate::wal::segment::Segments;
+use crate::wal::writer::Writer;
+
+const FORMAT: &str = "tracelake 1";
+const FORMAT_FILE: &str = "FORMAT";
+const ID_FILE: &str = "id";
+
+/// The seams a store stands on.
+pub(crate) struct Seams {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) decoder: Arc<dyn Decoder>,
+    pub(crate) disk: Arc<dyn Disk>,
+}
+
+/// Opens (or makes) a data directory and replays its log.
+pub(crate) fn open(config: Config, seams: Seams) -> Result<Core, Error> {
+    config.check()?;
+    let Seams { clock, decoder, disk } = seams;
+    let files = disk.as_ref();
+    let (data, wal_dir) = (config.data_dir.join("data"), config.data_dir.join("wal"));
+    check_format(files, &config.data_dir)?;
+    for dir in [&config.data_dir, &wal_dir, &data] {
+        files.create_dir(dir).map_err(Error::io("make the directory", dir))?;
+    }
+    let lock = take_lock(files, &config.data_dir, &wal_dir)?;
+    write_format(files, &config.data_dir)?;
+    let id = wal_id(files, &wal_dir)?;
+    let logs = Logs::open(&data, id.to_text())?;
+    let mut dedup = Dedup::new(config.dedup_window, config.dedup_hashes_max);
+    load_hashes(files, &wal_dir, &mut dedup)?;
+    let mut replay = Replay::new(decoder.as_ref(), &logs, dedup);
+    let recovery = recover(files, &wal_dir, id, &mut |located| {
+        replay.apply(&located);
+        Ok(())
+    })?;
+    let (next, tail, dedup, undecodable) = replay.finish(recovery.next);
+    let counters = Counters::default();
+    counters.set_losses(&recovery.damage, undecodable);
+    let segments = Segments::open(Arc::clone(&disk), &wal_dir, config.wal_segment_bytes, recovery.segments)
+        .map_err(Error::io("list", &wal_dir))?;
+    Ok(Core {
+        writer: Mutex::new(Writer::new(id, Arc::clone(&segments), next)),
+        feed: Feed::new(config.feed_requests_max, config.tail_bytes),
+        queue: Queue::default(),
+        tail: Mutex::new(tail),
+        dedup: Mutex::new(dedup),
+        flushing: Mutex::default(),
+        flush_signal: FlushSignal::default(),
+        accepting: AtomicBool::new(false),
+        flush_failure: Mutex::default(),
+        write_failure: Mutex::default(),
+        lock: Mutex::new(Some(lock)),
+        #[cfg(test)]
+        crash_at: Mutex::default(),
+        config,
+        data,
+        wal_dir,
+        clock,
+        decoder,
+        disk,
+        id,
+        segments,
+        logs,
+        counters,
+    })
+}
+
+/// Refuses a directory of another version before anything in it is touched.
+fn check_format(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
+    let path = dir.join(FORMAT_FILE);
+    match disk.read(&path) {
+        Ok(content) => {
+            let found = String::from_utf8_lossy(&content).lines().next().unwrap_or_default().to_owned();
+            if found == FORMAT { Ok(()) } else { Err(Error::Format { path, found }) }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::io("read", &path)(error)),
+    }
+}
+
+fn write_format(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
+    let path = dir.join(FORMAT_FILE);
+    if disk.read(&path).is_ok() {
+        return Ok(());
+    }
+    replace(disk, dir, FORMAT_FILE, format!("{FORMAT}\n").as_bytes()).map_err(Error::io("write", &path))
+}
+
+fn take_lock(disk: &dyn Disk, data_dir: &Path, wal_dir: &Path) -> Result<Box<dyn Lock>, Error> {
+    let path = wal_dir.join("lock");
+    disk.lock(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => Error::Locked(data_dir.to_owned()),
+        _ => Error::io("lock", &path)(error),
+    })
+}
+
+/// The log's id, made at random with the log.
+fn wal_id(disk: &dyn Disk, wal_dir: &Path) -> Result<WalId, Error> {
+    let path = wal_dir.join(ID_FILE);
+    match disk.read(&path) {
+        Ok(content) => {
+            let text = String::from_utf8_lossy(&content);
+            let id = tracelake_model::from_hex(text.trim()).and_then(|bytes| bytes.try_into().ok());
+            id.map(WalId).ok_or_else(|| Error::Damaged { path, detail: "it is no id of 16 hex digits".into() })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut bytes = [0; 8];
+            let fault = |error: getrandom::Error| Error::io("draw a random id for", &path)(io::Error::other(error));
+            getrandom::fill(&mut bytes).map_err(fault)?;
+            let text = format!("{}\n", WalId(bytes).to_text());
+            replace(disk, wal_dir, ID_FILE, text.as_bytes()).map_err(Error::io("write", &path))?;
+            Ok(WalId(bytes))
+        }
+        Err(error) => Err(Error::io("read", &path)(error)),
+    }
+}
+
+fn load_hashes(disk: &dyn Disk, wal_dir: &Path, dedup: &mut Dedup) -> Result<(), Error> {
+    let path = wal_dir.join(HASHES_FILE);
+    match disk.read(&path) {
+        Ok(content) => {
+            if !dedup.load(&content) {
+                tracing::error!(path = %path.display(), "damaged: older payloads sent again are stored again");
+            }
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::io("read", &path)(error)),
+    }
+}

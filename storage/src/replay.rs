@@ -1,0 +1,88 @@
+//! Frames of the log back into the tail and the dedup window, one by one.
+//!
+//! A frame's rows go only to tables that are behind it, so what a flush committed before a crash is not seen twice.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tracelake_model::{Batch, Decoder, Position, Table, TenantId};
+
+use crate::dedup::Dedup;
+use crate::flush::AUDIT_SEQ;
+use crate::logs::Logs;
+use crate::rows::{memory_bytes, rows_of};
+use crate::tail::{Arrival, Tail};
+use crate::wal::header::FrameHeader;
+use crate::wal::reader::Located;
+
+/// A replay under way.
+pub(crate) struct Replay<'a> {
+    decoder: &'a dyn Decoder,
+    flushed: HashMap<(TenantId, Table), u64>,
+    tail: Tail,
+    dedup: Dedup,
+    undecodable: u64,
+}
+
+impl<'a> Replay<'a> {
+    /// Begins with what the tables hold.
+    pub(crate) fn new(decoder: &'a dyn Decoder, logs: &Logs, dedup: Dedup) -> Self {
+        let (mut tail, mut flushed) = (Tail::default(), HashMap::new());
+        for (tenant, table, log) in logs.all() {
+            let log = log.lock();
+            tail.set_parts(&tenant, table, log.live());
+            tail.raise_audit_seq(&tenant, log.derived(AUDIT_SEQ));
+            flushed.insert((tenant, table), log.flushed().0);
+        }
+        Self { decoder, flushed, tail, dedup, undecodable: 0 }
+    }
+
+    /// Takes one frame in.
+    pub(crate) fn apply(&mut self, located: &Located) {
+        let (header, position) = (&located.header, located.position);
+        let (mut audit_seq, mut derived) = (None, None);
+        match header {
+            FrameHeader::Request(request) => {
+                if let Some(hash) = request.hash {
+                    self.dedup.remember(hash, request.received, Position(position));
+                }
+                let rows = request.accepted.iter().filter(|(table, _)| *table == Table::Audit);
+                let rows: u64 = rows.map(|(_, rows)| u64::from(*rows)).sum();
+                audit_seq = (rows > 0).then(|| request.audit_seq + rows - 1);
+            }
+            FrameHeader::Derived(source) => derived = Some((Arc::clone(&source.source), source.position)),
+        }
+        let batches = self.rows_behind(located);
+        let bytes = memory_bytes(&batches);
+        let (tenant, received, batches) = (header.tenant().clone(), header.received(), Arc::from(batches));
+        self.tail.push(&Arrival { position, tenant, received, batches, bytes, audit_seq, derived });
+    }
+
+    /// The frame's rows of tables that are behind it; decodes only when there are any.
+    fn rows_behind(&mut self, located: &Located) -> Vec<Batch> {
+        let tenant = located.header.tenant();
+        let mut key = (tenant.clone(), Table::Spans);
+        let mut behind = |table: Table| {
+            key.1 = table;
+            self.flushed.get(&key).is_none_or(|&flushed| flushed < located.position)
+        };
+        if !located.header.rows().iter().any(|(table, _)| behind(*table)) {
+            return Vec::new();
+        }
+        match rows_of(self.decoder, located) {
+            Ok(batches) => batches.into_iter().filter(|batch| behind(batch.table())).collect(),
+            Err(_) => {
+                self.undecodable += 1;
+                Vec::new()
+            }
+        }
+    }
+
+    /// The position that the next frame gets (`next` as the log says, or later when tables are further), what was
+    /// gathered, and how many frames could not be decoded.
+    pub(crate) fn finish(mut self, next: u64) -> (u64, Tail, Dedup, u64) {
+        let next = self.flushed.values().copied().max().map_or(next, |flushed| next.max(flushed + 1));
+        self.tail.see(next - 1);
+        (next, self.tail, self.dedup, self.undecodable)
+    }
+}

@@ -1,0 +1,88 @@
+//! Figures of the storage wing for `/metrics`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tracelake_model::Sample;
+
+use crate::core::Core;
+use crate::wal::reader::Damage;
+
+/// What only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) requests: AtomicU64,
+    pub(crate) duplicates: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) groups: AtomicU64,
+    pub(crate) flushes: AtomicU64,
+    pub(crate) flush_failures: AtomicU64,
+    pub(crate) flushed_rows: AtomicU64,
+    damaged: AtomicU64,
+    undecodable: AtomicU64,
+}
+
+impl Counters {
+    /// Notes what a replay could not bring back.
+    pub(crate) fn set_losses(&self, damage: &[Damage], undecodable: u64) {
+        let frames = |damage: &Damage| 1 + damage.positions.end() - damage.positions.start();
+        self.damaged.store(damage.iter().map(frames).sum(), Ordering::Relaxed);
+        self.undecodable.store(undecodable, Ordering::Relaxed);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a metric's figure is a double by format")]
+fn gauge(name: &'static str, help: &'static str, value: u64) -> Sample {
+    Sample::gauge(name, help, value as f64)
+}
+
+/// All figures of a store.
+pub(crate) fn samples(core: &Core) -> Vec<Sample> {
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let counters = &core.counters;
+    let (tail_bytes, unflushed) = {
+        let tail = core.tail.lock();
+        (tail.bytes(), tail.visible() + 1 - tail.first_needed())
+    };
+    let (hashes, window) = {
+        let dedup = core.dedup.lock();
+        (dedup.len() as u64, dedup.window(core.clock.now()))
+    };
+    let (waiting, behind) = core.feed.waiting();
+    let counter = Sample::counter;
+    vec![
+        counter("tracelake_storage_requests_total", "Requests made durable.", read(&counters.requests)),
+        counter(
+            "tracelake_storage_duplicates_total",
+            "Requests acknowledged without storing them again.",
+            read(&counters.duplicates),
+        ),
+        counter("tracelake_storage_refused_total", "Requests refused by storage.", read(&counters.refused)),
+        counter("tracelake_storage_wal_syncs_total", "Groups written to the log.", read(&counters.groups)),
+        counter("tracelake_storage_flushes_total", "Flushes done.", read(&counters.flushes)),
+        counter("tracelake_storage_flush_failures_total", "Flushes failed.", read(&counters.flush_failures)),
+        counter("tracelake_storage_flushed_rows_total", "Rows moved to parts.", read(&counters.flushed_rows)),
+        gauge(
+            "tracelake_storage_wal_damaged_frames",
+            "Acknowledged frames found damaged at start.",
+            read(&counters.damaged),
+        ),
+        gauge(
+            "tracelake_storage_wal_undecodable_frames",
+            "Acknowledged frames that could not be decoded at start.",
+            read(&counters.undecodable),
+        ),
+        gauge("tracelake_storage_wal_bytes", "Bytes of the log in use.", core.segments.used_bytes()),
+        gauge("tracelake_storage_wal_segments", "Segments of the log in use.", core.segments.count() as u64),
+        gauge("tracelake_storage_queue_bytes", "Bytes that wait for the log's writer.", core.queue.bytes()),
+        gauge("tracelake_storage_tail_bytes", "Bytes of rows in memory.", tail_bytes),
+        gauge("tracelake_storage_tail_positions", "Log positions since the oldest row in memory.", unflushed),
+        gauge("tracelake_storage_dedup_hashes", "Payload hashes kept.", hashes),
+        Sample::gauge(
+            "tracelake_storage_dedup_window_seconds",
+            "How long a payload is recognised; shorter than configured while dedup_hashes_max is reached.",
+            window.as_secs_f64(),
+        ),
+        gauge("tracelake_storage_tap_requests", "Durable requests that wait for taps in memory.", waiting as u64),
+        gauge("tracelake_storage_tap_behind", "1 while taps read from the log.", u64::from(behind)),
+    ]
+}

@@ -1,0 +1,15 @@
+//! The store in tests: steps made one by one on a disk that loses power, then with its threads on a real one.
+//!
+//! | file | protects |
+//! |---|---|
+//! | `rig.rs` | what the others stand on: a store without threads, a decoder of lines, reading everything back |
+//! | `append.rs` | receipts, duplicates, audit numbers, limits, failing disks |
+//! | `crash.rs` | nothing acknowledged is lost, nothing shows twice, wherever the power goes |
+//! | `tap.rs` | taps see every request once per start, in order |
+//! | `door.rs` | the whole store with its threads |
+
+mod append;
+mod crash;
+mod door;
+mod rig;
+mod tap;

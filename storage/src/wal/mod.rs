@@ -1,0 +1,46 @@
+//! The write-ahead log: what is acknowledged stands here first.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `header.rs` | the versioned encoding of a frame's header |
+//! | `frame.rs` | a frame as bytes; finding frames in a segment |
+//! | `segment.rs` | segment files: names, reuse, when one may go |
+//! | `writer.rs` | one group of frames, one sync |
+//! | `reader.rs` | recovery at start; reading a range again for taps |
+//!
+//! # Layout
+//! ```text
+//! FORMAT                                    "tracelake 1"
+//! wal/lock                                  held by the process that uses the directory
+//! wal/id                                    16 hex digits, random, made with the log
+//! wal/hashes                                payload hashes whose segments are gone
+//! wal/<generation>-<base>.wal               a segment; frames from position <base> on
+//! wal/<number>-<bytes>.spare                a file that waits to become a segment
+//! ```
+//! Numbers in names are 16 hex digits. A segment is written with zeros and synced once, then overwritten; a file whose
+//! frames nobody needs becomes a spare and later a segment of a higher generation. A frame:
+//! ```text
+//!  0 magic "TLWF"   4 header bytes   8 payload bytes   12 checksum of id, generation, position, header, payload
+//! 16 generation    24 position      32 newest position durable before this frame's group
+//! 40 checksum of id and bytes 0..40 44 zero            48 header, payload, zeros up to a multiple of 8
+//! ```
+//! Integers are little-endian, checksums CRC-32. Both are salted with the log's id and the generation, so a frame of an
+//! earlier use of the file, or of another log, never passes.
+//!
+//! # What holds
+//! - Positions grow by one from frame to frame; a group is written and synced before the next one is written, so a
+//!   frame's third number proves that everything up to it was durable. Damage at or below the greatest such number (or
+//!   below the base of the newest segment) is corruption: reported, stepped over. Damage above is a torn tail: it
+//!   was never acknowledged, and the log ends there.
+//! - The base in a segment's name is durable before its first frame: frames at or above it in earlier segments are void.
+//! - A failed sync poisons the log until the next start: nobody knows what is on disk.
+//! - Segments go from the oldest on, when all tables have flushed their frames and every tap is past them.
+
+pub(crate) mod frame;
+pub(crate) mod header;
+pub(crate) mod reader;
+pub(crate) mod segment;
+pub(crate) mod writer;
+
+#[cfg(test)]
+mod tests;
