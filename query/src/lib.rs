@@ -15,6 +15,8 @@
 mod config;
 mod engine;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod function;
 mod http;
 mod limit;

@@ -8,7 +8,7 @@
 //! | `reply.rs` | JSON replies and problem bodies |
 //! | `rows.rs` `cell.rs` | rows as JSON, NDJSON, CSV or an Arrow stream |
 
-mod cell;
+pub(crate) mod cell;
 pub(crate) mod parameter;
 pub(crate) mod reply;
 mod route;

@@ -16,6 +16,8 @@ mod permit;
 mod rewrite;
 pub(crate) mod session;
 pub(crate) mod statement;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use answer::SqlAnswer;

@@ -29,7 +29,9 @@ pub(crate) fn view(snapshot: &Arc<Snapshot>, table: Table, scans: &Arc<ScanStats
 pub(crate) fn plan(snapshot: &Arc<Snapshot>, table: Table, scans: &Arc<ScanStats>) -> Result<LogicalPlan> {
     let provider = SnapshotTable::new(Arc::clone(snapshot), table, Arc::clone(scans));
     let columns = columns(table)?;
-    LogicalPlanBuilder::scan(table.as_str(), provider_as_source(Arc::new(provider)), None)?.project(columns)?.build()
+    // Stored and shown columns often share a name; with different qualifiers the optimizer can carry both.
+    let stored = format!("stored_{table}");
+    LogicalPlanBuilder::scan(stored, provider_as_source(Arc::new(provider)), None)?.project(columns)?.build()
 }
 
 /// The shown columns of a table, in the order of the stored ones.
@@ -62,10 +64,10 @@ fn shown_as(table: Table, field: &FieldRef, resource: bool) -> Result<Expr> {
             (Some(prefix), _) => (prefix, cast(stored, timestamp())),
             (None, DataType::Binary) => (name, call(Hex::default(), vec![stored])),
             (None, DataType::List(_)) => (name, with_times(stored, field.data_type())),
-            _ => return Ok(stored),
+            _ => (name, stored),
         },
     };
-    Ok(shown.alias(name))
+    Ok(shown.alias_qualified(Some(table.as_str()), name))
 }
 
 fn stored(name: &str) -> Expr {
