@@ -128,7 +128,7 @@ impl SnapshotTable {
 
     fn tail(
         &self,
-        batches: Vec<RecordBatch>,
+        batches: &[RecordBatch],
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
         limit: Option<usize>,
@@ -194,7 +194,7 @@ impl TableProvider for SnapshotTable {
         }
         let batches = self.tail_batches(range);
         if !batches.is_empty() {
-            plans.push(self.tail(batches, state, projection, limit)?);
+            plans.push(self.tail(&batches, state, projection, limit)?);
         }
         match plans.len() {
             0 => {
