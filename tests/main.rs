@@ -1,1 +1,25 @@
-//! The whole house on loopback: one test binary.
+//! The whole house on loopback: one binary of tests that start the real server, feed it, ask it, stop it and kill it.
+//!
+//! | file | what it protects |
+//! |---|---|
+//! | `house.rs` | starts a server on free ports with a directory of its own; sends, asks, stops, kills |
+//! | `recorded.rs` | recorded telemetry and its truth: the committed slices and, where present, the full sets |
+//! | `replay.rs` | recorded telemetry is counted and mapped exactly, across a restart |
+//! | `crash.rs` | kill -9 while sending loses nothing acknowledged, doubles nothing, tears nothing |
+//! | `otlp.rs` | bad input gets the right code on every door and takes nothing valid with it |
+//! | `operate.rs` | what an operator gets wrong is told in one clear sentence |
+//! | `alerting.rs` | a keyword reaches a webhook once, signed, and survives a kill |
+//! | `sdk.rs` | real SDKs send, outside readers read |
+//! | `browser.rs` | a person can use the pages |
+//! | `tidy.rs` | imports point down, files stay small |
+
+mod alerting;
+mod browser;
+mod crash;
+mod house;
+mod operate;
+mod otlp;
+mod recorded;
+mod replay;
+mod sdk;
+mod tidy;

@@ -15,6 +15,8 @@ pub struct Config {
 
 /// Values nest by recursion; this many levels are safe on the smallest thread stack we use.
 const NESTING_MAX: u32 = 256;
+/// Column offsets have 32 bits; text grows at most sixfold when it is written as JSON.
+const REQUEST_BYTES_MAX: u64 = 256 << 20;
 
 impl Default for Config {
     fn default() -> Self {
@@ -28,6 +30,10 @@ impl Config {
         let limits = &self.limits;
         let rules = [
             (limits.request_bytes == 0, "limits.request_bytes is 0; set at least 1 KiB".to_owned()),
+            (
+                limits.request_bytes > REQUEST_BYTES_MAX,
+                format!("limits.request_bytes is {}; set at most {REQUEST_BYTES_MAX}", limits.request_bytes),
+            ),
             (limits.records == 0, "limits.records_per_request is 0; set at least 1".to_owned()),
             (limits.value_bytes < 64, "limits.value_bytes is below 64; set at least 64 bytes".to_owned()),
             (

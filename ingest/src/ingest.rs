@@ -1,4 +1,7 @@
 //! The ingest wing as the binary sees it.
+//!
+//! Deliberately neither listens nor authenticates: the binary hangs the routers on listeners, behind a layer that
+//! inserts the [`tracelake_model::Caller`].
 
 use std::sync::Arc;
 
@@ -6,28 +9,32 @@ use axum::Router;
 use tracelake_model::{Clock, Sample, Sink};
 
 use crate::config::Config;
+use crate::export::Export;
+use crate::otlp::{grpc, http};
 
 /// The OTLP doors over one sink. Cheap to share.
-pub struct Ingest;
+pub struct Ingest {
+    export: Arc<Export>,
+}
 
 impl Ingest {
-    /// Builds the wing; nothing listens yet.
-    pub fn new(_config: Config, _sink: Arc<dyn Sink>, _clock: Arc<dyn Clock>) -> Arc<Ingest> {
-        Arc::new(Ingest)
+    /// Builds the wing; nothing listens yet. The settings must have passed [`Config::check`].
+    pub fn new(config: Config, sink: Arc<dyn Sink>, clock: Arc<dyn Clock>) -> Arc<Ingest> {
+        Arc::new(Ingest { export: Arc::new(Export::new(config, sink, clock)) })
     }
 
-    /// Routes of the OTLP/gRPC port. An unknown service answers `UNIMPLEMENTED`.
+    /// Routes of the OTLP/gRPC port. An unknown service answers `UNIMPLEMENTED`; health asks for no caller.
     pub fn grpc_router(self: &Arc<Self>) -> Router {
-        Router::new()
+        grpc::router(&self.export)
     }
 
-    /// Routes of the OTLP/HTTP port.
+    /// Routes of the OTLP/HTTP port, without a fallback. `OPTIONS` is a browser's preflight and asks for no caller.
     pub fn http_router(self: &Arc<Self>) -> Router {
-        Router::new()
+        http::router(&self.export)
     }
 
     /// The wing's own figures.
     pub fn stats(&self) -> Vec<Sample> {
-        Vec::new()
+        self.export.samples()
     }
 }

@@ -8,6 +8,8 @@
 //! | `scan/` | a snapshot as a DataFusion table: pruned parts and the unflushed tail |
 //! | `function/` | SQL functions |
 //! | `sql/` | the views SQL sees, the read-only gate, running a statement |
+//! | `view/` | questions everyone asks: traces, searches, services, logs, issues |
+//! | `map/` | the service map and the figures of calls |
 //! | `http/` | routes, parameters and replies |
 //!
 //! Knows nothing of ingest or alerting, writes nothing, and opens no file but through storage's object store.
@@ -20,9 +22,11 @@ mod fixture;
 mod function;
 mod http;
 mod limit;
+mod map;
 mod scan;
 mod sql;
 mod tail_feed;
+mod view;
 
 pub use config::{Config, ConfigError};
 pub use engine::{Engine, Order, Scan};

@@ -3,16 +3,20 @@
 //! | file | holds |
 //! |---|---|
 //! | `route.rs` | the table of routes |
+//! | `native.rs` `trace.rs` `log.rs` | our own API: services, map, issues, metrics; traces; logs |
 //! | `sql.rs` | `POST /api/v1/sql` |
 //! | `parameter.rs` | typed query parameters; unknown ones are refused |
 //! | `reply.rs` | JSON replies and problem bodies |
 //! | `rows.rs` `cell.rs` | rows as JSON, NDJSON, CSV or an Arrow stream |
 
 pub(crate) mod cell;
+mod log;
+mod native;
 pub(crate) mod parameter;
 pub(crate) mod reply;
 mod route;
 mod rows;
 mod sql;
+mod trace;
 
 pub use route::router;

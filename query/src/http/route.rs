@@ -6,9 +6,9 @@ use axum::Router;
 use axum::routing::post;
 
 use crate::engine::Engine;
-use crate::http::sql;
+use crate::http::{native, sql};
 
 /// All routes of the query wing. Every handler takes `Extension<model::Caller>`, which the binary's layer inserts.
 pub fn router(engine: Arc<Engine>) -> Router {
-    Router::new().route("/api/v1/sql", post(sql::answer)).with_state(engine)
+    Router::new().route("/api/v1/sql", post(sql::answer)).merge(native::routes()).with_state(engine)
 }

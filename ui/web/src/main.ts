@@ -1,5 +1,6 @@
 // Starts the pages.
 import '@fontsource-variable/inter/index.css';
+import './app.css';
 import { mount } from 'svelte';
 import App from './App.svelte';
 

@@ -1,0 +1,51 @@
+# The commands of the house. `make run` and `make test` are all that a fresh clone needs.
+
+CARGO ?= cargo
+ARGS ?=
+
+.PHONY: run demo build test tools lint unit ui house soak bench-ingest
+
+# Builds and starts the server: OTLP on 4317 (gRPC) and 4318 (HTTP), pages and API on http://127.0.0.1:4319
+run:
+	$(CARGO) run --release --locked -- serve $(ARGS)
+
+# A synthetic shop that sends real OTLP to a running server.
+demo:
+	$(CARGO) run --release --locked -- demo $(ARGS)
+
+build:
+	$(CARGO) build --release --locked
+
+# Everything the gate runs. Installs what it needs, and names what it cannot install.
+test: lint unit ui house
+
+# Formatting and lints.
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+
+# Tests under the code of each crate.
+unit:
+	$(CARGO) test --release --locked --workspace --lib --bins
+
+# Types and tests of the pages.
+ui:
+	cd ui/web && { [ -d node_modules ] || npm ci --ignore-scripts; } && npm run check && npm test
+
+# The whole house: a real server, real SDKs, outside readers, a real browser.
+house: tools
+	. tests/tools.env && $(CARGO) test --release --locked --test house -- --show-output
+
+# What the tests of the whole house need besides: Python packages, Node packages, Chromium.
+tools:
+	tests/tools.sh tests/tools.env
+
+# The crash and replay tests over and over.
+soak:
+	tests/tools.sh tests/tools.env
+	. tests/tools.env && for round in $$(seq 1 $${ROUNDS:-10}); do \
+	  $(CARGO) test --release --locked --test house -- crash:: replay:: || exit 1; done
+
+# Replays recorded and generated requests against the release binary: spans/s, CPU, memory, bytes on disk.
+bench-ingest:
+	$(CARGO) bench --locked --bench ingest -- $(ARGS)

@@ -1,0 +1,50 @@
+//! Named columns put into their table's order and checked: a column under the wrong name cannot pass unseen.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
+use tracelake_model::{Batch, Table};
+
+use crate::error::Error;
+
+/// Collects a table's columns by name.
+pub(crate) struct Assemble {
+    table: Table,
+    columns: HashMap<&'static str, ArrayRef>,
+}
+
+impl Assemble {
+    /// Begins with no column.
+    pub(crate) fn new(table: Table) -> Self {
+        Self { table, columns: HashMap::new() }
+    }
+
+    /// Sets one column.
+    pub(crate) fn put(&mut self, name: &'static str, column: impl Array + 'static) {
+        self.columns.insert(name, Arc::new(column));
+    }
+
+    /// Sets one column that is shared already.
+    pub(crate) fn put_ref(&mut self, name: &'static str, column: ArrayRef) {
+        self.columns.insert(name, column);
+    }
+
+    /// The batch. An optional column that was not set is null; anything else that does not fit is a defect.
+    pub(crate) fn finish(mut self, rows: usize) -> Result<Batch, Error> {
+        let schema = self.table.schema();
+        let mut columns = Vec::with_capacity(schema.fields().len());
+        for field in schema.fields() {
+            columns.push(match self.columns.remove(field.name().as_str()) {
+                Some(column) => column,
+                None if field.is_nullable() => new_null_array(field.data_type(), rows),
+                None => return Err(Error::Defect(format!("column {} was not filled", field.name()))),
+            });
+        }
+        if let Some(name) = self.columns.keys().next() {
+            return Err(Error::Defect(format!("table {} has no column {name}", self.table)));
+        }
+        let batch = RecordBatch::try_new(schema, columns).map_err(|error| Error::Defect(error.to_string()))?;
+        Batch::new(self.table, batch).map_err(|error| Error::Defect(error.to_string()))
+    }
+}

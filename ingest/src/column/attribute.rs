@@ -1,0 +1,274 @@
+//! Attributes: tidied (last of equal keys, number and length bounded), promoted to a typed column or kept as JSON text.
+//!
+//! The JSON text form is that of `model::Value`.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use arrow::array::{StringArray, StringBuilder};
+use tracelake_model::semconv::{self, Promoted};
+use tracelake_model::{DecodeLimits, Value, push_json_string};
+
+use crate::column::assemble::Assemble;
+use crate::column::sparse::Sparse;
+use crate::wire::value::{Any, Attributes};
+
+/// Beyond this many keys a map finds equal ones faster than looking at each.
+const SCAN_MAX: usize = 24;
+
+/// What tidying found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tidied {
+    /// Attributes beyond the limit.
+    pub(crate) dropped: u32,
+    /// Keys whose text was cut, comma-separated; empty when none.
+    pub(crate) cut: String,
+}
+
+impl Tidied {
+    /// Notes one more key whose text was cut.
+    pub(crate) fn add_cut(&mut self, key: &str) {
+        if !self.cut.is_empty() {
+            self.cut.push(',');
+        }
+        self.cut.push_str(key);
+    }
+}
+
+/// The last of equal keys wins (at every depth), attributes beyond the limit go, long text is cut.
+pub(crate) fn tidy(attributes: &mut Attributes<'_>, limits: &DecodeLimits) -> Tidied {
+    let mut tidied = Tidied::default();
+    last_wins(attributes);
+    let keep = usize::try_from(limits.attributes).unwrap_or(usize::MAX);
+    let beyond = attributes.len().saturating_sub(keep);
+    attributes.truncate(keep);
+    tidied.dropped = u32::try_from(beyond).unwrap_or(u32::MAX);
+    for (key, value) in attributes {
+        if cut(value, limits.value_bytes) {
+            tidied.add_cut(key);
+        }
+    }
+    tidied
+}
+
+/// Cuts text and bytes anywhere in a value to the limit, and tidies maps inside; whether anything was cut.
+pub(crate) fn cut(value: &mut Any<'_>, bytes_max: u32) -> bool {
+    let max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+    match value {
+        Any::Text(text) if text.len() > max => {
+            *text = &text[..text.floor_char_boundary(max)];
+            true
+        }
+        Any::Bytes(bytes) if bytes.len() > max => {
+            *bytes = &bytes[..max];
+            true
+        }
+        Any::Array(values) => cut_all(values.iter_mut(), bytes_max),
+        Any::Map(entries) => {
+            last_wins(entries);
+            cut_all(entries.iter_mut().map(|(_, value)| value), bytes_max)
+        }
+        _ => false,
+    }
+}
+
+fn cut_all<'v, 'a: 'v>(values: impl Iterator<Item = &'v mut Any<'a>>, bytes_max: u32) -> bool {
+    let mut any = false;
+    for value in values {
+        any |= cut(value, bytes_max);
+    }
+    any
+}
+
+fn last_wins(attributes: &mut Attributes<'_>) {
+    let mut kept = 0;
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for at in 0..attributes.len() {
+        let key = attributes[at].0;
+        if kept >= SCAN_MAX && places.is_empty() {
+            places.extend(attributes[..kept].iter().enumerate().map(|(place, (key, _))| (*key, place)));
+        }
+        let found = if kept < SCAN_MAX {
+            attributes[..kept].iter().position(|(known, _)| *known == key)
+        } else {
+            places.get(key).copied()
+        };
+        if let Some(place) = found {
+            attributes[place].1 = std::mem::take(&mut attributes[at].1);
+        } else {
+            attributes.swap(kept, at);
+            if kept >= SCAN_MAX {
+                places.insert(key, kept);
+            }
+            kept += 1;
+        }
+    }
+    attributes.truncate(kept);
+}
+
+/// Appends the JSON text form of a value.
+pub(crate) fn push_value(out: &mut String, value: &Any<'_>) {
+    match value {
+        Any::Empty => out.push_str("null"),
+        Any::Text(text) => push_json_string(out, text),
+        Any::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Any::Int(value) => {
+            let _ = write!(out, "{value}");
+        }
+        Any::Double(value) => Value::Double(*value).push_json(out),
+        Any::Bytes(bytes) => Value::Bytes(bytes.to_vec()).push_json(out),
+        Any::Array(values) => {
+            out.push('[');
+            for (i, value) in values.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                push_value(out, value);
+            }
+            out.push(']');
+        }
+        Any::Map(entries) => push_object(out, entries, ""),
+    }
+}
+
+/// Appends a JSON object of attributes, with the list of cut keys as one more where there is one.
+pub(crate) fn push_object(out: &mut String, attributes: &Attributes<'_>, cut: &str) {
+    out.push('{');
+    let start = out.len();
+    for (key, value) in attributes {
+        push_entry(out, start, key, value);
+    }
+    if !cut.is_empty() {
+        push_entry(out, start, semconv::CUT, &Any::Text(cut));
+    }
+    out.push('}');
+}
+
+fn push_entry(out: &mut String, start: usize, key: &str, value: &Any<'_>) {
+    if out.len() > start {
+        out.push(',');
+    }
+    if key.starts_with('$') {
+        push_json_string(out, &format!("${key}"));
+    } else {
+        push_json_string(out, key);
+    }
+    out.push(':');
+    push_value(out, value);
+}
+
+/// A value as plain text: strings bare, nothing for no value, everything else its JSON form.
+pub(crate) fn push_text(out: &mut String, value: &Any<'_>) {
+    match value {
+        Any::Text(text) => out.push_str(text),
+        Any::Empty => {}
+        other => push_value(out, other),
+    }
+}
+
+/// A nullable column of JSON objects, null for no attributes.
+#[derive(Default)]
+pub(crate) struct JsonColumn {
+    column: StringBuilder,
+    text: String,
+}
+
+impl JsonColumn {
+    /// One row; the number of attributes dropped for being too many.
+    pub(crate) fn push(&mut self, attributes: &mut Attributes<'_>, limits: &DecodeLimits) -> u32 {
+        let tidied = tidy(attributes, limits);
+        if attributes.is_empty() {
+            self.column.append_null();
+        } else {
+            self.text.clear();
+            push_object(&mut self.text, attributes, &tidied.cut);
+            self.column.append_value(&self.text);
+        }
+        tidied.dropped
+    }
+
+    /// The column.
+    pub(crate) fn finish(mut self) -> StringArray {
+        self.column.finish()
+    }
+}
+
+/// Place of a promoted key, found by length first: few keys share one.
+struct Places(Vec<Vec<(&'static str, usize)>>);
+
+impl Places {
+    fn of(set: &'static [Promoted]) -> Self {
+        let longest = set.iter().map(|promoted| promoted.key.len()).max().unwrap_or(0);
+        let mut by_length = vec![Vec::new(); longest + 1];
+        for (place, promoted) in set.iter().enumerate() {
+            by_length[promoted.key.len()].push((promoted.key, place));
+        }
+        Self(by_length)
+    }
+
+    fn find(&self, key: &str) -> Option<usize> {
+        let (_, place) = self.0.get(key.len())?.iter().find(|(known, _)| *known == key)?;
+        Some(*place)
+    }
+}
+
+static SPAN_PLACES: LazyLock<Places> = LazyLock::new(|| Places::of(semconv::SPAN));
+static LOG_PLACES: LazyLock<Places> = LazyLock::new(|| Places::of(semconv::LOG));
+
+/// The attribute columns of a table with promoted attributes.
+pub(crate) struct AttributeColumns {
+    set: &'static [Promoted],
+    places: &'static Places,
+    columns: Vec<Sparse>,
+    rest: StringBuilder,
+    text: String,
+    rows: usize,
+}
+
+impl AttributeColumns {
+    /// Columns of spans.
+    pub(crate) fn span() -> Self {
+        Self::new(semconv::SPAN, &SPAN_PLACES)
+    }
+
+    /// Columns of log records.
+    pub(crate) fn log() -> Self {
+        Self::new(semconv::LOG, &LOG_PLACES)
+    }
+
+    fn new(set: &'static [Promoted], places: &'static Places) -> Self {
+        let columns = set.iter().map(|promoted| Sparse::new(promoted.kind)).collect();
+        Self { set, places, columns, rest: StringBuilder::new(), text: String::new(), rows: 0 }
+    }
+
+    /// One row of tidied attributes. `marks` are attributes of our own, which replace any of the sender's.
+    pub(crate) fn push(&mut self, attributes: &Attributes<'_>, marks: &[(&'static str, &str)]) {
+        self.text.clear();
+        self.text.push('{');
+        for (key, value) in attributes {
+            let promoted = self.places.find(key).is_some_and(|place| self.columns[place].set(self.rows, value));
+            if !promoted && marks.iter().all(|(mark, _)| mark != key) {
+                push_entry(&mut self.text, 1, key, value);
+            }
+        }
+        for (mark, text) in marks {
+            push_entry(&mut self.text, 1, mark, &Any::Text(text));
+        }
+        if self.text.len() == 1 {
+            self.rest.append_null();
+        } else {
+            self.text.push('}');
+            self.rest.append_value(&self.text);
+        }
+        self.rows += 1;
+    }
+
+    /// Puts all columns.
+    pub(crate) fn finish(mut self, into: &mut Assemble) {
+        for (promoted, column) in self.set.iter().zip(self.columns) {
+            into.put_ref(promoted.column, column.finish(self.rows));
+        }
+        into.put(tracelake_model::column::ATTRIBUTES_REST, self.rest.finish());
+    }
+}

@@ -1,0 +1,115 @@
+//! The list columns of a span: its events and its links. A span without any has null there.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Builder, StringBuilder};
+use tracelake_model::{DecodeLimits, SpanId, TraceId, event_fields, link_fields};
+
+use crate::column::attribute::JsonColumn;
+use crate::column::sparse::{Offsets, structs};
+use crate::error::Error;
+use crate::wire::span::{Event, Link};
+
+/// The `events` column.
+pub(crate) struct EventColumn {
+    offsets: Offsets,
+    items: usize,
+    time: Int64Builder,
+    name: StringBuilder,
+    attributes: JsonColumn,
+    dropped: Int64Builder,
+}
+
+impl EventColumn {
+    /// No row yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            offsets: Offsets::new(),
+            items: 0,
+            time: Int64Builder::new(),
+            name: StringBuilder::new(),
+            attributes: JsonColumn::default(),
+            dropped: Int64Builder::new(),
+        }
+    }
+
+    /// One span's events.
+    pub(crate) fn push(&mut self, events: Vec<Event<'_>>, limits: &DecodeLimits) {
+        let present = !events.is_empty();
+        self.items += events.len();
+        for mut event in events {
+            self.time.append_value(event.time_unix_nano);
+            self.name.append_value(event.name);
+            let dropped = self.attributes.push(&mut event.attributes, limits);
+            self.dropped.append_value(i64::from(event.dropped_attributes_count) + i64::from(dropped));
+        }
+        self.offsets.push(self.items, present);
+    }
+
+    /// The column.
+    pub(crate) fn finish(mut self) -> Result<ArrayRef, Error> {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(self.time.finish()),
+            Arc::new(self.name.finish()),
+            Arc::new(self.attributes.finish()),
+            Arc::new(self.dropped.finish()),
+        ];
+        self.offsets.finish(structs(event_fields(), columns)?)
+    }
+}
+
+/// The `links` column.
+pub(crate) struct LinkColumn {
+    offsets: Offsets,
+    items: usize,
+    trace_id: StringBuilder,
+    span_id: StringBuilder,
+    trace_state: StringBuilder,
+    attributes: JsonColumn,
+    flags: Int64Builder,
+    dropped: Int64Builder,
+}
+
+impl LinkColumn {
+    /// No row yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            offsets: Offsets::new(),
+            items: 0,
+            trace_id: StringBuilder::new(),
+            span_id: StringBuilder::new(),
+            trace_state: StringBuilder::new(),
+            attributes: JsonColumn::default(),
+            flags: Int64Builder::new(),
+            dropped: Int64Builder::new(),
+        }
+    }
+
+    /// One span's links. An id that is none is null; the link is kept.
+    pub(crate) fn push(&mut self, links: Vec<Link<'_>>, limits: &DecodeLimits) {
+        let present = !links.is_empty();
+        self.items += links.len();
+        for mut link in links {
+            self.trace_id.append_option(TraceId::from_bytes(link.trace_id).map(|id| id.to_string()));
+            self.span_id.append_option(SpanId::from_bytes(link.span_id).map(|id| id.to_string()));
+            self.trace_state.append_option((!link.trace_state.is_empty()).then_some(link.trace_state));
+            let dropped = self.attributes.push(&mut link.attributes, limits);
+            self.flags.append_value(i64::from(link.flags));
+            self.dropped.append_value(i64::from(link.dropped_attributes_count) + i64::from(dropped));
+        }
+        self.offsets.push(self.items, present);
+    }
+
+    /// The column.
+    pub(crate) fn finish(mut self) -> Result<ArrayRef, Error> {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(self.trace_id.finish()),
+            Arc::new(self.span_id.finish()),
+            Arc::new(self.trace_state.finish()),
+            Arc::new(self.attributes.finish()),
+            Arc::new(self.flags.finish()),
+            Arc::new(self.dropped.finish()),
+        ];
+        self.offsets.finish(structs(link_fields(), columns)?)
+    }
+}

@@ -1,0 +1,175 @@
+//! One request's way from its body to the sink, the same for every door.
+//!
+//! Deliberately knows neither HTTP nor gRPC: doors turn what comes back into their answers.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tracelake_model::{
+    Caller, Clock, ContentType, Encoding, Fault, Header, PayloadHash, Permission, Request, Sample, Signal, Sink,
+    TenantId,
+};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::admission::{Admission, Permit};
+use crate::body::inflate;
+use crate::config::Config;
+use crate::decode::{self, Context, Decoded};
+use crate::error::Error;
+use crate::otlp::partial::Refused;
+use crate::stats::{Outcome, Protocol, Stats};
+
+/// Work on bodies up to this size takes less than half a millisecond and stays on the async thread.
+const INLINE_BYTES_MAX: usize = 32 << 10;
+/// The same for compressed bodies, which unfold.
+const INLINE_COMPRESSED_BYTES_MAX: usize = 2 << 10;
+
+/// What all doors share.
+pub(crate) struct Export {
+    config: Config,
+    sink: Arc<dyn Sink>,
+    clock: Arc<dyn Clock>,
+    admission: Arc<Admission>,
+    stats: Stats,
+}
+
+/// Which door a request came through.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Door {
+    /// What it sends.
+    pub(crate) signal: Signal,
+    /// How it came.
+    pub(crate) protocol: Protocol,
+}
+
+/// A body received whole.
+pub(crate) struct Inbound {
+    /// Whose.
+    pub(crate) tenant: TenantId,
+    /// How the bytes are written.
+    pub(crate) content_type: ContentType,
+    /// How the bytes are compressed.
+    pub(crate) encoding: Encoding,
+    /// The bytes as sent.
+    pub(crate) payload: Bytes,
+    /// The bytes in flight that this request holds.
+    pub(crate) permit: Permit,
+}
+
+impl Export {
+    /// Shares nothing yet.
+    pub(crate) fn new(config: Config, sink: Arc<dyn Sink>, clock: Arc<dyn Clock>) -> Self {
+        let admission = Admission::new(config.in_flight_bytes);
+        Self { config, sink, clock, admission, stats: Stats::default() }
+    }
+
+    /// Bytes that a body may have, compressed or not.
+    pub(crate) fn request_bytes(&self) -> u64 {
+        self.config.limits.request_bytes
+    }
+
+    /// Whether a caller may send at all.
+    pub(crate) fn authorize(caller: &Caller) -> Result<(), Error> {
+        if caller.may(Permission::Ingest) { Ok(()) } else { Err(Error::Forbidden) }
+    }
+
+    /// A permit for one more request.
+    pub(crate) fn permit(&self) -> Permit {
+        self.admission.permit()
+    }
+
+    /// The wing's own figures.
+    pub(crate) fn samples(&self) -> Vec<Sample> {
+        self.stats.samples(self.admission.in_flight())
+    }
+
+    /// Counts a request that was refused, and says so once in the log where it is our fault.
+    pub(crate) fn refused(&self, door: Door, error: &Error) {
+        let outcome = Outcome::of(error.kind());
+        self.stats.request(door.signal, door.protocol, outcome);
+        if outcome == Outcome::Failed && error.kind() == Fault::Internal && !matches!(error, Error::Frame(_)) {
+            tracing::error!(%error, signal = door.signal.as_str(), "export failed");
+        } else {
+            tracing::debug!(%error, signal = door.signal.as_str(), "export refused");
+        }
+    }
+
+    /// Decompresses, decodes and stores one request; returns once it is durable.
+    pub(crate) async fn export(&self, door: Door, inbound: Inbound) -> Result<Refused, Error> {
+        self.stats.bytes(door.signal, door.protocol, inbound.payload.len());
+        let prepared = self.prepare(door, inbound).await?;
+        let Prepared { request, refused, permit } = prepared;
+        let accepted: u64 = request.header.accepted.iter().map(|(_, rows)| u64::from(*rows)).sum();
+        let mut outcome = Outcome::Accepted;
+        let mut stored = accepted;
+        if accepted > 0 {
+            let receipt = self.sink.append(request).await.map_err(Error::Sink)?;
+            if receipt.duplicate {
+                (outcome, stored) = (Outcome::Duplicate, 0);
+            }
+        }
+        drop(permit);
+        self.stats.records(door.signal, door.protocol, stored, refused.total());
+        self.stats.request(door.signal, door.protocol, outcome);
+        Ok(refused)
+    }
+
+    async fn prepare(&self, door: Door, inbound: Inbound) -> Result<Prepared, Error> {
+        let context = Context {
+            signal: door.signal,
+            content_type: inbound.content_type,
+            received: self.clock.now(),
+            limits: self.config.limits,
+        };
+        let inline_max = match inbound.encoding {
+            Encoding::Identity => INLINE_BYTES_MAX,
+            _ => INLINE_COMPRESSED_BYTES_MAX,
+        };
+        let started = Instant::now();
+        let prepared = if inbound.payload.len() <= inline_max {
+            prepare(context, inbound)
+        } else {
+            let task = tokio::task::spawn_blocking(move || prepare(context, inbound));
+            task.await.unwrap_or_else(|error| Err(Error::Defect(error.to_string())))
+        };
+        self.stats.decoded(door.signal, door.protocol, started.elapsed());
+        prepared
+    }
+}
+
+struct Prepared {
+    request: Request,
+    refused: Refused,
+    permit: Permit,
+}
+
+fn prepare(context: Context, inbound: Inbound) -> Result<Prepared, Error> {
+    let Inbound { tenant, content_type, encoding, payload, mut permit } = inbound;
+    let plain = inflate(encoding, &payload, context.limits.request_bytes, |bytes| permit.grow(bytes))?;
+    let Decoded { batches, refused, timed } = decode::decode(context, &plain)?;
+    let rows = |batch: &tracelake_model::Batch| u32::try_from(batch.row_count()).unwrap_or(u32::MAX);
+    let header = Header {
+        hash: timed.then(|| hash(&tenant, context.signal, &plain)),
+        tenant,
+        signal: context.signal,
+        content_type,
+        encoding,
+        received: context.received,
+        decoder: decode::VERSION,
+        limits: context.limits,
+        accepted: batches.iter().map(|batch| (batch.table(), rows(batch))).collect(),
+        refused: refused.total(),
+        audit_seq: 0,
+    };
+    Ok(Prepared { request: Request { header, payload, batches }, refused, permit })
+}
+
+/// XXH3-128 over tenant, signal and plain bytes; the zero bytes between them are in no tenant and no signal.
+fn hash(tenant: &TenantId, signal: Signal, plain: &[u8]) -> PayloadHash {
+    let mut hasher = Xxh3::new();
+    for part in [tenant.as_str().as_bytes(), &[0], signal.as_str().as_bytes(), &[0], plain] {
+        hasher.update(part);
+    }
+    hasher.digest128().to_be_bytes()
+}

@@ -1,0 +1,137 @@
+//! The wing's own figures: requests, bytes and records by signal and protocol, time spent decoding.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tracelake_model::{Fault, Sample, SampleKind, Signal};
+
+/// How a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// OTLP/gRPC.
+    Grpc,
+    /// OTLP/HTTP.
+    Http,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Durable, or empty.
+    Accepted,
+    /// Durable before.
+    Duplicate,
+    /// Refused whole, not worth a retry.
+    Invalid,
+    /// Refused whole with a time to come back.
+    Retry,
+    /// Refused whole because of a defect or a broken machine.
+    Failed,
+}
+
+impl Outcome {
+    const ALL: [(Self, &'static str); 5] = [
+        (Self::Accepted, "accepted"),
+        (Self::Duplicate, "duplicate"),
+        (Self::Invalid, "invalid"),
+        (Self::Retry, "retry"),
+        (Self::Failed, "failed"),
+    ];
+
+    /// The outcome of a refusal.
+    pub(crate) fn of(fault: Fault) -> Self {
+        match fault {
+            Fault::Overloaded | Fault::Unavailable | Fault::Timeout => Self::Retry,
+            Fault::Internal => Self::Failed,
+            _ => Self::Invalid,
+        }
+    }
+}
+
+const PROTOCOLS: [(Protocol, &str); 2] = [(Protocol::Grpc, "grpc"), (Protocol::Http, "http")];
+const SIGNALS: [Signal; 4] = [Signal::Traces, Signal::Logs, Signal::Metrics, Signal::Audit];
+
+#[derive(Debug, Default)]
+struct Counts {
+    requests: [AtomicU64; Outcome::ALL.len()],
+    bytes: AtomicU64,
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    decode_ns: AtomicU64,
+}
+
+/// Counters of the wing.
+#[derive(Debug, Default)]
+pub(crate) struct Stats([[Counts; PROTOCOLS.len()]; SIGNALS.len()]);
+
+impl Stats {
+    fn counts(&self, signal: Signal, protocol: Protocol) -> &Counts {
+        &self.0[signal as usize][protocol as usize]
+    }
+
+    /// One request ended.
+    pub(crate) fn request(&self, signal: Signal, protocol: Protocol, outcome: Outcome) {
+        self.counts(signal, protocol).requests[outcome as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A body was received, bytes as sent.
+    pub(crate) fn bytes(&self, signal: Signal, protocol: Protocol, bytes: usize) {
+        self.counts(signal, protocol).bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Records were stored and refused.
+    pub(crate) fn records(&self, signal: Signal, protocol: Protocol, accepted: u64, refused: u32) {
+        let counts = self.counts(signal, protocol);
+        counts.accepted.fetch_add(accepted, Ordering::Relaxed);
+        counts.refused.fetch_add(u64::from(refused), Ordering::Relaxed);
+    }
+
+    /// Time was spent on decompressing and decoding.
+    pub(crate) fn decoded(&self, signal: Signal, protocol: Protocol, spent: Duration) {
+        let nanos = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
+        self.counts(signal, protocol).decode_ns.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// All figures.
+    pub(crate) fn samples(&self, in_flight_bytes: u64) -> Vec<Sample> {
+        let mut samples = Vec::new();
+        for signal in SIGNALS {
+            for (protocol, name) in PROTOCOLS {
+                let label = |sample: Sample| sample.label("signal", signal.as_str()).label("protocol", name);
+                let counts = self.counts(signal, protocol);
+                samples.extend(counts.samples().into_iter().map(label));
+            }
+        }
+        let help = "Bytes of requests being worked on, as received and as decompressed.";
+        #[expect(clippy::cast_precision_loss, reason = "a metric's figure is a double by format")]
+        samples.push(Sample::gauge("tracelake_ingest_in_flight_bytes", help, in_flight_bytes as f64));
+        samples
+    }
+}
+
+impl Counts {
+    fn samples(&self) -> Vec<Sample> {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let help = "Requests by how they ended.";
+        let requests = Outcome::ALL.into_iter().map(|(outcome, name)| {
+            Sample::counter("tracelake_ingest_requests_total", help, read(&self.requests[outcome as usize]))
+                .label("outcome", name)
+        });
+        let mut samples: Vec<Sample> = requests.collect();
+        let help = "Bytes of request bodies as sent.";
+        samples.push(Sample::counter("tracelake_ingest_bytes_total", help, read(&self.bytes)));
+        let help = "Spans, log records and data points by whether they were kept.";
+        for (outcome, counter) in [("accepted", &self.accepted), ("refused", &self.refused)] {
+            let sample = Sample::counter("tracelake_ingest_records_total", help, read(counter));
+            samples.push(sample.label("outcome", outcome));
+        }
+        samples.push(Sample {
+            name: "tracelake_ingest_decode_seconds_total",
+            help: "Time spent on decompressing and decoding.",
+            kind: SampleKind::Counter,
+            labels: Vec::new(),
+            value: Duration::from_nanos(read(&self.decode_ns)).as_secs_f64(),
+        });
+        samples
+    }
+}

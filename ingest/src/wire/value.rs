@@ -1,0 +1,184 @@
+//! `AnyValue` and `KeyValue`, and the state of a walk: limits, the current record's fault, how many values it holds.
+//!
+//! Fields: `opentelemetry/proto/common/v1/common.proto`. The string-table fields of profiles are ignored.
+
+use tracelake_model::DecodeLimits;
+
+use crate::otlp::partial::Reason;
+use crate::wire::field::{Fields, Malformed, Wire};
+
+/// Values, attributes, events, links and exemplars that one record may hold in all. Bounds the memory of a walk, which
+/// holds one record at a time, whatever the payload claims.
+pub(crate) const ITEMS_MAX: u32 = 1 << 20;
+
+/// One attribute value, borrowed from the payload.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) enum Any<'a> {
+    /// No value was set.
+    #[default]
+    Empty,
+    /// Text.
+    Text(&'a str),
+    /// True or false.
+    Bool(bool),
+    /// A 64-bit integer.
+    Int(i64),
+    /// A double.
+    Double(f64),
+    /// Raw bytes.
+    Bytes(&'a [u8]),
+    /// Values in order.
+    Array(Vec<Any<'a>>),
+    /// Keys with values in order.
+    Map(Attributes<'a>),
+}
+
+/// Keys with values, in the order they came.
+pub(crate) type Attributes<'a> = Vec<(&'a str, Any<'a>)>;
+
+/// State of a walk over one request.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    /// Limits of the request.
+    pub(crate) limits: DecodeLimits,
+    /// Why the record at hand is refused; the first reason found counts.
+    fault: Option<Reason>,
+    items: u32,
+}
+
+impl Walk {
+    /// Starts with no fault.
+    pub(crate) fn new(limits: DecodeLimits) -> Self {
+        Self { limits, fault: None, items: 0 }
+    }
+
+    /// Begins the next record, which may inherit the fault of its resource or scope.
+    pub(crate) fn begin(&mut self, inherited: Option<Reason>) {
+        self.fault = inherited;
+        self.items = 0;
+    }
+
+    /// Why the record at hand is refused.
+    pub(crate) fn fault(&self) -> Option<Reason> {
+        self.fault
+    }
+
+    /// Refuses the record at hand.
+    pub(crate) fn refuse(&mut self, reason: Reason) {
+        self.fault.get_or_insert(reason);
+    }
+
+    /// Counts one more nested value; whether it may be kept.
+    pub(crate) fn admit(&mut self) -> bool {
+        self.items = self.items.saturating_add(1);
+        if self.items > ITEMS_MAX {
+            self.refuse(Reason::Items);
+        }
+        self.fault.is_none()
+    }
+
+    /// Text of a field.
+    pub(crate) fn text<'a>(&mut self, wire: Wire<'a>) -> Result<&'a str, Malformed> {
+        Ok(str::from_utf8(wire.bytes()?).unwrap_or_else(|_| {
+            self.refuse(Reason::Utf8);
+            ""
+        }))
+    }
+
+    /// A time of a field, Unix nanoseconds.
+    pub(crate) fn time(&mut self, wire: Wire<'_>) -> Result<i64, Malformed> {
+        Ok(self.signed(wire.fixed64()?, Reason::Time))
+    }
+
+    /// A count of a fixed field.
+    pub(crate) fn count(&mut self, wire: Wire<'_>) -> Result<i64, Malformed> {
+        Ok(self.signed(wire.fixed64()?, Reason::Count))
+    }
+
+    /// An unsigned number that must fit a signed one.
+    pub(crate) fn signed(&mut self, value: u64, reason: Reason) -> i64 {
+        i64::try_from(value).unwrap_or_else(|_| {
+            self.refuse(reason);
+            0
+        })
+    }
+
+    /// One more attribute of a repeated `KeyValue` field.
+    pub(crate) fn attribute<'a>(&mut self, wire: Wire<'a>, into: &mut Attributes<'a>) -> Result<(), Malformed> {
+        self.key_value(wire.bytes()?, 1, into)
+    }
+
+    fn key_value<'a>(&mut self, message: &'a [u8], level: u32, into: &mut Attributes<'a>) -> Result<(), Malformed> {
+        let (mut key, mut value) = ("", Any::Empty);
+        let mut fields = Fields::new(message);
+        while let Some((number, wire)) = fields.next()? {
+            match number {
+                1 => key = self.text(wire)?,
+                2 => self.merge_any(wire.bytes()?, level, &mut value)?,
+                _ => {}
+            }
+        }
+        if self.admit() {
+            into.push((key, value));
+        }
+        Ok(())
+    }
+
+    /// A whole `AnyValue` as the value of a record's field, at the first level of nesting.
+    pub(crate) fn any<'a>(&mut self, wire: Wire<'a>, into: &mut Any<'a>) -> Result<(), Malformed> {
+        self.merge_any(wire.bytes()?, 1, into)
+    }
+
+    fn merge_any<'a>(&mut self, message: &'a [u8], level: u32, into: &mut Any<'a>) -> Result<(), Malformed> {
+        if level > self.limits.nesting {
+            self.refuse(Reason::Nesting);
+            return Ok(());
+        }
+        let mut fields = Fields::new(message);
+        while let Some((number, wire)) = fields.next()? {
+            match number {
+                1 => *into = Any::Text(self.text(wire)?),
+                2 => *into = Any::Bool(wire.varint()? != 0),
+                3 => *into = Any::Int(wire.varint()? as i64),
+                4 => *into = Any::Double(wire.double()?),
+                5 => {
+                    let mut values = if let Any::Array(values) = std::mem::take(into) { values } else { Vec::new() };
+                    self.merge_array(wire.bytes()?, level + 1, &mut values)?;
+                    *into = Any::Array(values);
+                }
+                6 => {
+                    let mut entries = if let Any::Map(entries) = std::mem::take(into) { entries } else { Vec::new() };
+                    self.merge_map(wire.bytes()?, level + 1, &mut entries)?;
+                    *into = Any::Map(entries);
+                }
+                7 => *into = Any::Bytes(wire.bytes()?),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn merge_array<'a>(&mut self, message: &'a [u8], level: u32, into: &mut Vec<Any<'a>>) -> Result<(), Malformed> {
+        let mut fields = Fields::new(message);
+        while let Some((number, wire)) = fields.next()? {
+            if number == 1 {
+                let mut value = Any::Empty;
+                self.merge_any(wire.bytes()?, level, &mut value)?;
+                if self.admit() {
+                    into.push(value);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn merge_map<'a>(&mut self, message: &'a [u8], level: u32, into: &mut Attributes<'a>) -> Result<(), Malformed> {
+        let mut fields = Fields::new(message);
+        while let Some((number, wire)) = fields.next()? {
+            if number == 1 {
+                self.key_value(wire.bytes()?, level, into)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,108 @@
+//! The routes of our own API over services, the map, issues and metric names; traces and logs have files of their own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, RawQuery, State};
+use axum::routing::get;
+use axum::{Extension, Router};
+use serde_json::json;
+use tracelake_model::Caller;
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::http::parameter::{Parameters, cursor};
+use crate::http::reply::{Reply, json, may_read};
+use crate::http::{log, trace};
+use crate::map::graph::service_map;
+use crate::view::{issue, metric, service};
+
+/// The range of a question that names none.
+pub(crate) const RANGE_DEFAULT: Duration = Duration::from_secs(3600);
+
+const ISSUES_DEFAULT: usize = 100;
+const ISSUES_MAX: usize = 10_000;
+
+/// All routes of our own API that this wing answers, but SQL.
+pub(crate) fn routes() -> Router<Arc<Engine>> {
+    Router::new()
+        .route("/api/v1/services", get(services))
+        .route("/api/v1/services/{service}/operations", get(operations))
+        .route("/api/v1/service-map", get(map))
+        .route("/api/v1/issues", get(issues))
+        .route("/api/v1/metrics", get(metrics))
+        .route("/api/v1/traces", get(trace::search))
+        .route("/api/v1/traces/{trace_id}", get(trace::one))
+        .route("/api/v1/logs", get(log::search))
+        .route("/api/v1/logs/tail", get(log::tail))
+}
+
+/// Checks the permission and takes the parameters apart: what every handler does first.
+pub(crate) fn begin(
+    engine: &Engine,
+    caller: &Caller,
+    query: Option<&str>,
+    known: &[&str],
+) -> Result<Parameters, Error> {
+    may_read(caller)?;
+    Parameters::parse(query, known, engine.clock().now())
+}
+
+async fn services(
+    State(engine): State<Arc<Engine>>,
+    Extension(caller): Extension<Caller>,
+    RawQuery(query): RawQuery,
+) -> Reply {
+    let parameters = begin(&engine, &caller, query.as_deref(), &["start", "end"])?;
+    let services = service::services(&engine, &caller.tenant, parameters.range(RANGE_DEFAULT)?).await?;
+    json(&json!({ "services": services }))
+}
+
+async fn operations(
+    State(engine): State<Arc<Engine>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Reply {
+    let parameters = begin(&engine, &caller, query.as_deref(), &["start", "end"])?;
+    let operations = service::operations(&engine, &caller.tenant, &name, parameters.range(RANGE_DEFAULT)?).await?;
+    json(&json!({ "operations": operations }))
+}
+
+async fn map(
+    State(engine): State<Arc<Engine>>,
+    Extension(caller): Extension<Caller>,
+    RawQuery(query): RawQuery,
+) -> Reply {
+    let parameters = begin(&engine, &caller, query.as_deref(), &["start", "end", "service"])?;
+    let (range, service) = (parameters.range(RANGE_DEFAULT)?, parameters.text("service")?);
+    json(&service_map(&engine, &caller.tenant, range, service).await?)
+}
+
+async fn issues(
+    State(engine): State<Arc<Engine>>,
+    Extension(caller): Extension<Caller>,
+    RawQuery(query): RawQuery,
+) -> Reply {
+    let known = ["start", "end", "service", "limit", "cursor"];
+    let parameters = begin(&engine, &caller, query.as_deref(), &known)?;
+    let limit = parameters.limit(ISSUES_DEFAULT, ISSUES_MAX)?;
+    let ask = issue::Ask {
+        range: parameters.range(RANGE_DEFAULT)?,
+        service: parameters.text("service")?.map(str::to_owned),
+        limit,
+        after: parameters.cursor()?,
+    };
+    let (issues, next) = issue::issues(&engine, &caller.tenant, ask).await?;
+    json(&json!({ "issues": issues, "next_cursor": next.map(|next| cursor(&next)) }))
+}
+
+async fn metrics(
+    State(engine): State<Arc<Engine>>,
+    Extension(caller): Extension<Caller>,
+    RawQuery(query): RawQuery,
+) -> Reply {
+    let parameters = begin(&engine, &caller, query.as_deref(), &["start", "end"])?;
+    let metrics = metric::metrics(&engine, &caller.tenant, parameters.range(RANGE_DEFAULT)?).await?;
+    json(&json!({ "metrics": metrics }))
+}

@@ -1,0 +1,115 @@
+//! `GET /api/v1/traces` (search) and `GET /api/v1/traces/{trace_id}` (OTLP/JSON, protobuf by `Accept`, or a summary).
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, RawQuery, State};
+use http::{HeaderMap, StatusCode, header};
+use prost::Message as _;
+use serde_json::json;
+use tracelake_model::{Caller, TraceId};
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::http::native::begin;
+use crate::http::parameter::{Parameters, bad, cursor};
+use crate::http::reply::{Reply, body, json};
+use crate::view::condition::{Condition, substring};
+use crate::view::name::{parse_kind, parse_status};
+use crate::view::otlp::traces_json;
+use crate::view::search::{self, Ask};
+use crate::view::span_filter::SpanFilter;
+use crate::view::summary::summarise;
+use crate::view::trace;
+
+const LIMIT_DEFAULT: usize = 20;
+const LIMIT_MAX: usize = 10_000;
+const CONDITIONS_MAX: usize = 32;
+
+const PROTOBUF: &str = "application/x-protobuf";
+
+const KNOWN: [&str; 12] = [
+    "service",
+    "operation",
+    "kind",
+    "status",
+    "min_duration",
+    "max_duration",
+    "attr",
+    "q",
+    "start",
+    "end",
+    "limit",
+    "cursor",
+];
+
+/// Exact search.
+pub(crate) async fn search(
+    State(engine): State<Arc<Engine>>,
+    Extension(caller): Extension<Caller>,
+    RawQuery(query): RawQuery,
+) -> Reply {
+    let parameters = begin(&engine, &caller, query.as_deref(), &KNOWN)?;
+    let limit = parameters.limit(LIMIT_DEFAULT, LIMIT_MAX)?;
+    let ask = Ask { filter: filter(&parameters)?, limit, after: parameters.cursor()? };
+    let page = search::search(&engine, &caller.tenant, ask).await?;
+    json(&json!({ "traces": page.traces, "next_cursor": page.next.map(|next| cursor(&next)) }))
+}
+
+/// One trace.
+pub(crate) async fn one(
+    State(engine): State<Arc<Engine>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Reply {
+    let parameters = begin(&engine, &caller, query.as_deref(), &["view"])?;
+    let is_summary = parameters.choice("view", &[("summary", true), ("otlp", false)])?.unwrap_or(false);
+    let id = TraceId::parse(&id).map_err(|fault| Error::Invalid(format!("trace id: {fault}")))?;
+    let found = trace::read(&engine, &caller.tenant, id).await?;
+    let found = found.ok_or_else(|| Error::NotFound(format!("no span of trace {id} is stored")))?;
+    if is_summary {
+        return json(&summarise(id, &found));
+    }
+    let data = found.into_otlp();
+    if wants_protobuf(&headers) {
+        return Ok(body(StatusCode::OK, PROTOBUF, data.encode_to_vec()));
+    }
+    Ok(body(StatusCode::OK, "application/json", traces_json(&data)))
+}
+
+/// Whether `Accept` names protobuf before JSON.
+fn wants_protobuf(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = |part: &str| part.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let first = accept.split(',').map(kind).find(|kind| {
+        matches!(kind.as_str(), PROTOBUF | "application/protobuf" | "application/json" | "application/*" | "*/*")
+    });
+    first.is_some_and(|kind| kind.contains("protobuf"))
+}
+
+fn filter(parameters: &Parameters) -> Result<SpanFilter, Error> {
+    let owned = |name: &str| Ok::<_, Error>(parameters.text(name)?.map(str::to_owned));
+    let named = |name: &str, parse: fn(&str) -> Option<i8>, known: &str| {
+        let Some(text) = parameters.text(name)? else { return Ok(None) };
+        parse(text).map(Some).ok_or_else(|| bad(name, &format!("must be one of {known}")))
+    };
+    let conditions = parameters.all("attr");
+    if conditions.len() > CONDITIONS_MAX {
+        return Err(bad("attr", &format!("may be given at most {CONDITIONS_MAX} times")));
+    }
+    let conditions = conditions.into_iter().map(Condition::parse).collect::<Result<Vec<_>, _>>();
+    let text = parameters.text("q")?.map(substring).transpose();
+    Ok(SpanFilter {
+        service: owned("service")?,
+        operation: owned("operation")?,
+        kind: named("kind", parse_kind, "SERVER, CLIENT, INTERNAL, PRODUCER, CONSUMER, UNSPECIFIED")?,
+        status: named("status", parse_status, "UNSET, OK, ERROR")?,
+        duration_min_ns: parameters.duration_ns("min_duration")?,
+        duration_max_ns: parameters.duration_ns("max_duration")?,
+        conditions: conditions.map_err(|what| bad("attr", &what))?,
+        text: text.map_err(|what| bad("q", &what))?,
+        range: parameters.range_or_all()?,
+    })
+}

@@ -1,0 +1,102 @@
+//! Requests, errors and durations of a set of calls. Percentiles are exact: interpolated at rank p·(n-1).
+//!
+//! The map, the service list and the operations list all take their figures from here, so that they agree.
+
+use serde::Serialize;
+use tracelake_model::TimeRange;
+
+/// Durations and errors, gathered one by one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Red {
+    durations_ns: Vec<i64>,
+    errors: u64,
+}
+
+/// The percentiles everybody asks for, milliseconds; null when nothing was measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Percentiles {
+    p50_ms: Option<f64>,
+    p95_ms: Option<f64>,
+    p99_ms: Option<f64>,
+}
+
+impl Red {
+    /// Takes one call in.
+    pub(crate) fn add(&mut self, duration_ns: i64, error: bool) {
+        self.durations_ns.push(duration_ns);
+        self.errors += u64::from(error);
+    }
+
+    /// How many calls.
+    pub(crate) fn count(&self) -> u64 {
+        u64::try_from(self.durations_ns.len()).unwrap_or(u64::MAX)
+    }
+
+    /// How many of them failed.
+    pub(crate) fn errors(&self) -> u64 {
+        self.errors
+    }
+
+    /// Failed calls as a share of all, 0 to 1; 0 without calls.
+    #[expect(clippy::cast_precision_loss, reason = "a share of counts far below 2^52")]
+    pub(crate) fn error_rate(&self) -> f64 {
+        self.errors as f64 / (self.durations_ns.len().max(1)) as f64
+    }
+
+    /// Calls per second of a range; 0 for an empty range.
+    #[expect(clippy::cast_precision_loss, reason = "a rate of counts far below 2^52")]
+    pub(crate) fn rate(&self, range: TimeRange) -> f64 {
+        let seconds = (range.end.0 as f64 - range.start.0 as f64) / 1e9;
+        if seconds > 0.0 { self.durations_ns.len() as f64 / seconds } else { 0.0 }
+    }
+
+    /// p50, p95 and p99.
+    pub(crate) fn percentiles(&mut self) -> Percentiles {
+        self.durations_ns.sort_unstable();
+        let at = |p| quantile(&self.durations_ns, p).map(|ns| ns / 1e6);
+        Percentiles { p50_ms: at(0.5), p95_ms: at(0.95), p99_ms: at(0.99) }
+    }
+}
+
+/// The value at rank `p·(n-1)` of ascending values, interpolated linearly between its neighbours; `None` without values.
+#[expect(clippy::cast_precision_loss, reason = "durations stay below 2^52 ns, fifty days")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the rank lies between 0 and the length")]
+pub(crate) fn quantile(ascending: &[i64], p: f64) -> Option<f64> {
+    let rank = p * ascending.len().checked_sub(1)? as f64;
+    let (below, above) = (rank.floor() as usize, rank.ceil() as usize);
+    let (low, high) = (*ascending.get(below)? as f64, *ascending.get(above)? as f64);
+    Some(low + (high - low) * (rank - rank.floor()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracelake_model::UnixNano;
+
+    #[test]
+    fn a_quantile_lies_between_its_neighbours_by_rank() {
+        let check = |values: &[i64], p: f64, expected: Option<f64>| {
+            assert_eq!(quantile(values, p), expected, "{values:?} at {p}");
+        };
+        check(&[], 0.5, None);
+        check(&[7], 0.99, Some(7.0));
+        check(&[10, 20], 0.5, Some(15.0));
+        check(&[0, 10, 20, 30], 0.95, Some(28.5));
+        check(&[1, 2, 3], 0.0, Some(1.0));
+        check(&[1, 2, 3], 1.0, Some(3.0));
+    }
+
+    #[test]
+    fn figures_of_nothing_are_zero_or_null_and_never_nan() {
+        let hour = TimeRange { start: UnixNano(0), end: UnixNano(3_600_000_000_000) };
+        let mut none = Red::default();
+        assert_eq!((none.count(), none.errors(), none.error_rate(), none.rate(hour)), (0, 0, 0.0, 0.0));
+        assert_eq!(none.percentiles(), Percentiles::default());
+        let mut two = Red::default();
+        two.add(4_000_000, true);
+        two.add(2_000_000, false);
+        assert_eq!((two.count(), two.errors(), two.error_rate()), (2, 1, 0.5));
+        assert_eq!(two.percentiles().p50_ms, Some(3.0));
+        assert_eq!(two.rate(TimeRange { start: UnixNano(5), end: UnixNano(5) }), 0.0);
+    }
+}

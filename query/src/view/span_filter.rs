@@ -1,0 +1,154 @@
+//! Conditions that one span must fulfil, all at once; what of them a scan can apply, and the exact test on a batch.
+
+use arrow::array::{Array, Int8Array, Int64Array, RecordBatch, StringArray};
+use datafusion::prelude::{Expr, col, lit};
+use regex::Regex;
+use tracelake_model::column::{
+    ATTRIBUTES_REST, DURATION_NS, KIND, NAME, RESOURCE_ATTRIBUTES, SERVICE_NAME, START_UNIX_NANO, STATUS_CODE,
+};
+use tracelake_model::{Table, TimeRange, UnixNano, Value};
+
+use crate::map::span::ERROR;
+use crate::view::attribute::{self, Attributes, KeyFinder, PromotedColumn, parse};
+use crate::view::column::{int, small, text, text_at};
+use crate::view::condition::Condition;
+
+/// The conditions.
+#[derive(Clone, Debug)]
+pub(crate) struct SpanFilter {
+    pub(crate) service: Option<String>,
+    pub(crate) operation: Option<String>,
+    pub(crate) kind: Option<i8>,
+    pub(crate) status: Option<i8>,
+    pub(crate) duration_min_ns: Option<i64>,
+    pub(crate) duration_max_ns: Option<i64>,
+    pub(crate) conditions: Vec<Condition>,
+    /// In the name or any attribute value.
+    pub(crate) text: Option<Regex>,
+    /// The span starts inside.
+    pub(crate) range: TimeRange,
+}
+
+impl SpanFilter {
+    /// The columns that [`SpanFilter::matcher`] needs.
+    pub(crate) fn columns(&self) -> Vec<&'static str> {
+        let mut columns = vec![SERVICE_NAME, NAME, KIND, STATUS_CODE, START_UNIX_NANO, DURATION_NS];
+        if self.text.is_some() {
+            columns.extend(attribute::columns(Table::Spans));
+        } else if !self.conditions.is_empty() {
+            let asked = |key: &&str| self.conditions.iter().any(|condition| condition.key() == *key);
+            let promoted = Table::Spans.promoted().iter().filter(|promoted| asked(&promoted.key));
+            columns.extend(promoted.map(|promoted| promoted.column));
+            columns.extend([ATTRIBUTES_REST, RESOURCE_ATTRIBUTES]);
+        }
+        columns
+    }
+
+    /// What a scan can apply by itself: conditions on plain columns.
+    pub(crate) fn expression(&self) -> Option<Expr> {
+        let equal = |name: &str, value: &Option<String>| value.as_ref().map(|value| col(name).eq(lit(value.clone())));
+        let number = |name: &str, value: Option<i8>| value.map(|value| col(name).eq(lit(value)));
+        [
+            equal(SERVICE_NAME, &self.service),
+            equal(NAME, &self.operation),
+            number(KIND, self.kind),
+            number(STATUS_CODE, self.status),
+            self.duration_min_ns.map(|least| col(DURATION_NS).gt_eq(lit(least))),
+            self.duration_max_ns.map(|most| col(DURATION_NS).lt_eq(lit(most))),
+        ]
+        .into_iter()
+        .flatten()
+        .reduce(Expr::and)
+    }
+
+    /// The exact test on the rows of a batch that has [`SpanFilter::columns`].
+    pub(crate) fn matcher<'a>(&'a self, batch: &'a RecordBatch) -> SpanMatcher<'a> {
+        let needs_attributes = self.text.is_some() || !self.conditions.is_empty();
+        SpanMatcher {
+            filter: self,
+            service: text(batch, SERVICE_NAME),
+            name: text(batch, NAME),
+            kind: small(batch, KIND),
+            status: small(batch, STATUS_CODE),
+            start: int(batch, START_UNIX_NANO),
+            duration: int(batch, DURATION_NS),
+            rest: needs_attributes.then(|| text(batch, ATTRIBUTES_REST)),
+            resource: needs_attributes.then(|| text(batch, RESOURCE_ATTRIBUTES)),
+            keys: self.conditions.iter().map(|condition| ConditionColumn::new(batch, condition)).collect(),
+            all: self.text.is_some().then(|| Attributes::new(batch, Table::Spans)),
+        }
+    }
+}
+
+/// Tests rows of one batch.
+pub(crate) struct SpanMatcher<'a> {
+    filter: &'a SpanFilter,
+    service: &'a StringArray,
+    name: &'a StringArray,
+    kind: &'a Int8Array,
+    status: &'a Int8Array,
+    start: &'a Int64Array,
+    duration: &'a Int64Array,
+    rest: Option<&'a StringArray>,
+    resource: Option<&'a StringArray>,
+    keys: Vec<ConditionColumn<'a>>,
+    all: Option<Attributes<'a>>,
+}
+
+struct ConditionColumn<'a> {
+    condition: &'a Condition,
+    promoted: Option<PromotedColumn<'a>>,
+    finder: KeyFinder,
+}
+
+impl<'a> ConditionColumn<'a> {
+    fn new(batch: &'a RecordBatch, condition: &'a Condition) -> Self {
+        let promoted = Table::Spans.promoted().iter().find(|promoted| promoted.key == condition.key());
+        Self {
+            condition,
+            promoted: promoted.map(|promoted| PromotedColumn::new(batch, promoted)),
+            finder: KeyFinder::new(condition.key()),
+        }
+    }
+}
+
+impl SpanMatcher<'_> {
+    /// Whether a row fulfils all conditions.
+    pub(crate) fn matches(&self, row: usize) -> bool {
+        let filter = self.filter;
+        let duration = self.duration.value(row);
+        filter.range.contains(UnixNano(self.start.value(row)))
+            && filter.duration_min_ns.is_none_or(|least| duration >= least)
+            && filter.duration_max_ns.is_none_or(|most| duration <= most)
+            && filter.kind.is_none_or(|kind| self.kind.value(row) == kind)
+            && filter.status.is_none_or(|status| self.status.value(row) == status)
+            && filter.service.as_ref().is_none_or(|service| self.service.value(row) == service)
+            && filter.operation.as_ref().is_none_or(|name| self.name.value(row) == name)
+            && self.keys.iter().all(|column| self.holds(column, row))
+            && filter.text.as_ref().is_none_or(|wanted| self.has_text(wanted, row))
+    }
+
+    fn holds(&self, column: &ConditionColumn<'_>, row: usize) -> bool {
+        if column.condition.asks_for_error() && self.status.value(row) == ERROR {
+            return true;
+        }
+        let json = |texts: Option<&StringArray>| -> Option<Value> {
+            let texts = texts.filter(|texts| texts.is_valid(row))?;
+            column.finder.find(texts.value(row))
+        };
+        let own = column.promoted.as_ref().and_then(|promoted| promoted.value(row)).or_else(|| json(self.rest));
+        column.condition.holds(own.into_iter().chain(json(self.resource)))
+    }
+
+    fn has_text(&self, wanted: &Regex, row: usize) -> bool {
+        let has = |attributes: Vec<(String, Value)>| {
+            attributes.iter().any(|(_, value)| match value {
+                Value::String(text) => wanted.is_match(text),
+                other => wanted.is_match(&other.to_text()),
+            })
+        };
+        wanted.is_match(self.name.value(row))
+            || self.all.as_ref().is_some_and(|all| has(all.of(row)))
+            || self.resource.is_some_and(|resource| has(parse(text_at(resource, row))))
+    }
+}

@@ -1,0 +1,227 @@
+// The shapes of the API's answers, as the pages read them. Only types: nothing here runs.
+// Times are RFC 3339 with nanoseconds; `*_ms` are milliseconds, `*_ns` nanoseconds, rates per second, shares 0..1.
+
+export type NodeKind = 'service' | 'database' | 'queue' | 'external' | 'client';
+export type EdgeKind = 'call' | 'messaging' | 'database' | 'external';
+
+export interface Percentiles {
+  p50_ms: number | null;
+  p95_ms: number | null;
+  p99_ms: number | null;
+}
+
+export interface MapNode extends Percentiles {
+  id: string;
+  name: string;
+  kind: NodeKind;
+  requests: number;
+  errors: number;
+  rate: number;
+  error_rate: number;
+}
+
+export interface MapEdge extends Percentiles {
+  source: string;
+  target: string;
+  kind: EdgeKind;
+  calls: number;
+  errors: number;
+  error_rate: number;
+  rate: number;
+  inferred: boolean;
+  examples: string[];
+}
+
+export interface ServiceMap {
+  start: string;
+  end: string;
+  nodes: MapNode[];
+  edges: MapEdge[];
+}
+
+export interface Service extends Percentiles {
+  name: string;
+  requests: number;
+  rate: number;
+  errors: number;
+  error_rate: number;
+  spans: number;
+}
+
+export interface Operation extends Percentiles {
+  name: string;
+  kind: string;
+  requests: number;
+  rate: number;
+  errors: number;
+  error_rate: number;
+}
+
+export interface MatchedSpan {
+  span_id: string;
+  service: string;
+  name: string;
+  kind: string;
+  status: string;
+  start_time: string;
+  duration_ns: number;
+}
+
+export interface TraceRow {
+  trace_id: string;
+  root: { service: string; name: string; span_id: string } | null;
+  start_time: string;
+  duration_ns: number;
+  duration_ms: number;
+  span_count: number;
+  error_count: number;
+  services: { name: string; spans: number; errors: number }[];
+  matched: MatchedSpan[];
+  matched_count: number;
+}
+
+export interface TracePage {
+  traces: TraceRow[];
+  next_cursor: string | null;
+}
+
+export interface TraceSummary {
+  trace_id: string;
+  span_count: number;
+  error_count: number;
+  start_time: string;
+  duration_ns: number;
+  root: { service: string; name: string; span_id: string } | null;
+  services: { name: string; spans: number; errors: number; self_ms: number }[];
+  critical_path: string[];
+  missing_parents: string[];
+  complete: boolean;
+}
+
+// OTLP/JSON: 64-bit integers may be numbers or strings, ids are hex, absent means the default.
+export interface OtlpValue {
+  stringValue?: string;
+  boolValue?: boolean;
+  intValue?: string | number;
+  doubleValue?: number | string;
+  bytesValue?: string;
+  arrayValue?: { values?: OtlpValue[] };
+  kvlistValue?: { values?: OtlpAttribute[] };
+}
+export interface OtlpAttribute {
+  key: string;
+  value?: OtlpValue;
+}
+export interface OtlpEvent {
+  timeUnixNano?: string | number;
+  name?: string;
+  attributes?: OtlpAttribute[];
+}
+export interface OtlpLink {
+  traceId?: string;
+  spanId?: string;
+  attributes?: OtlpAttribute[];
+}
+export interface OtlpSpan {
+  traceId: string;
+  spanId: string;
+  parentSpanId?: string;
+  name?: string;
+  kind?: number | string;
+  startTimeUnixNano?: string | number;
+  endTimeUnixNano?: string | number;
+  attributes?: OtlpAttribute[];
+  events?: OtlpEvent[];
+  links?: OtlpLink[];
+  status?: { code?: number | string; message?: string };
+}
+export interface OtlpScopeSpans {
+  scope?: { name?: string; version?: string };
+  spans?: OtlpSpan[];
+}
+export interface OtlpTraces {
+  resourceSpans?: { resource?: { attributes?: OtlpAttribute[] }; scopeSpans?: OtlpScopeSpans[] }[];
+}
+
+export interface LogRecord {
+  time: string;
+  observed_time: string | null;
+  service: string;
+  severity_number: number;
+  severity_text: string;
+  body: unknown;
+  body_type: string;
+  event_name: string | null;
+  trace_id: string | null;
+  span_id: string | null;
+  attributes: Record<string, unknown>;
+  resource: Record<string, unknown>;
+}
+
+export interface LogPage {
+  logs: LogRecord[];
+  next_cursor: string | null;
+}
+
+export type Origin = 'default' | 'file' | 'api';
+
+export interface Rule {
+  id: string;
+  kind: string;
+  signal: string;
+  enabled?: boolean;
+  keywords?: string[];
+  patterns?: string[];
+  not?: string[];
+  fields?: string[];
+  services?: string[];
+  min_severity?: string | null;
+  group_by?: string[];
+  severity?: string;
+  receivers?: string[];
+  origin: Origin;
+}
+
+export interface Receiver {
+  id: string;
+  kind: string;
+  url?: string;
+  has_secret?: boolean;
+  origin: Origin;
+}
+
+export interface Alert {
+  rule_id: string;
+  kind: string;
+  severity: string;
+  title: string;
+  group: Record<string, unknown>;
+  state: 'firing' | 'resolved';
+  episode: string;
+  first_seen: string;
+  last_seen: string;
+  count: number;
+  trace_id: string | null;
+  service: string | null;
+  samples: { time: string; service: string; body: unknown; trace_id: string | null }[];
+}
+
+export interface Notice {
+  notice_id: string;
+  rule_id: string;
+  receiver_id: string;
+  type: string;
+  title: string;
+  status: 'pending' | 'delivered' | 'dead';
+  created: string;
+  next_attempt: string | null;
+  attempts: { attempt: number; time: string; status: string | number | null; answer: string | null }[];
+}
+
+/** RFC 9457, as every refused request of our own routes answers. */
+export interface Problem {
+  title?: string;
+  status?: number;
+  detail?: string;
+  errors?: unknown[];
+}

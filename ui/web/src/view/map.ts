@@ -1,0 +1,362 @@
+// The service map on a canvas: draws, zooms, pans, and tells what is under a point. Knows no framework and no API.
+// Quiet by default, loud on failure: grey edges, coloured only where calls fail, and every colour has a sign beside it.
+import type { MapEdge, MapNode, ServiceMap } from '../answer';
+import { level, millis, rate, share, SIGN, type Level } from '../number';
+import type { Theme } from '../theme/token';
+import { GLYPHS } from './glyph';
+import type { Point, Positions } from './layout';
+import { distanceTo, pointOn, routeEdges, type Curve } from './route';
+import { clip, font, prepare } from './surface';
+
+export const NODE_HEIGHT = 44;
+const NODE_WIDTH_MIN = 140;
+const NODE_WIDTH_MAX = 212;
+const SCALE_MIN = 0.06;
+const SCALE_MAX = 3;
+const FIT_SCALE_MAX = 1.15;
+
+/** What is picked or under the pointer. */
+export type Target = { node: string } | { edge: MapEdge } | null;
+
+export function edgeId(edge: { source: string; target: string; kind: string }): string {
+  return `${edge.source}→${edge.target}·${edge.kind}`;
+}
+
+export class MapView {
+  scale = 1;
+  left = 0;
+  top = 0;
+  nodeWidth = NODE_WIDTH_MIN;
+  /** Called after every movement of the viewport, so that the list twin can follow. */
+  onMove: () => void = () => {};
+  #nodes: MapNode[] = [];
+  #edges: MapEdge[] = [];
+  #positions: Positions = {};
+  #curves: Curve[] = [];
+  #selected: string | null = null;
+  #hovered: Target = null;
+  #near = new Set<string>();
+  #find = '';
+  #failingOnly = false;
+  #frame = 0;
+
+  constructor(
+    private readonly canvas: HTMLCanvasElement,
+    private theme: Theme,
+  ) {}
+
+  setTheme(theme: Theme): void {
+    this.theme = theme;
+    this.paint();
+  }
+
+  setData(map: ServiceMap, positions: Positions, nodeWidth: number): void {
+    this.#nodes = map.nodes;
+    this.#edges = map.edges;
+    this.#positions = positions;
+    this.nodeWidth = nodeWidth;
+    this.#curves = routeEdges(map.edges, positions, nodeWidth, NODE_HEIGHT);
+    // The picked edge's figures are another object after a refresh.
+    if (this.#hovered && 'edge' in this.#hovered) this.#hovered = null;
+    this.#focus();
+    this.paint();
+  }
+
+  /** `selected` is a node's id or an edge's; null shows everything alike. */
+  setSelected(selected: string | null): void {
+    this.#selected = selected;
+    this.#focus();
+    this.paint();
+  }
+
+  setFilter(find: string, failingOnly: boolean): void {
+    this.#find = find.trim().toLowerCase();
+    this.#failingOnly = failingOnly;
+    this.paint();
+  }
+
+  /** True when it changed, so that a caller can move its tool tip. */
+  setHovered(target: Target): boolean {
+    const same = JSON.stringify(nameOf(target)) === JSON.stringify(nameOf(this.#hovered));
+    if (same) return false;
+    this.#hovered = target;
+    this.#focus();
+    this.paint();
+    return true;
+  }
+
+  /** Shows the whole map, at most a little larger than its natural size. */
+  fit(): void {
+    const points = Object.values(this.#positions);
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    if (!points.length || !width || !height) return;
+    const pad = Math.min(36, width * 0.04);
+    const bottom = 46; // The legend's strip.
+    const x0 = Math.min(...points.map((p) => p.x)) - this.nodeWidth / 2;
+    const x1 = Math.max(...points.map((p) => p.x)) + this.nodeWidth / 2;
+    const y0 = Math.min(...points.map((p) => p.y)) - NODE_HEIGHT / 2;
+    const y1 = Math.max(...points.map((p) => p.y)) + NODE_HEIGHT / 2;
+    this.scale = Math.max(SCALE_MIN, Math.min(FIT_SCALE_MAX, (width - pad * 2) / (x1 - x0), (height - pad - bottom) / (y1 - y0)));
+    this.left = (width - (x1 + x0) * this.scale) / 2;
+    this.top = (height - bottom + pad - (y1 + y0) * this.scale) / 2;
+    this.#moved();
+  }
+
+  pan(dx: number, dy: number): void {
+    this.left += dx;
+    this.top += dy;
+    this.#moved();
+  }
+
+  /** Zooms by a factor around a point of the canvas. */
+  zoom(factor: number, at: Point): void {
+    const scale = Math.min(SCALE_MAX, Math.max(SCALE_MIN, this.scale * factor));
+    this.left = at.x - ((at.x - this.left) * scale) / this.scale;
+    this.top = at.y - ((at.y - this.top) * scale) / this.scale;
+    this.scale = scale;
+    this.#moved();
+  }
+
+  /** Moves the viewport as little as needed to show a node. */
+  reveal(id: string): void {
+    const at = this.#positions[id];
+    if (!at) return;
+    const margin = 24;
+    const halfWidth = (this.nodeWidth / 2) * this.scale + margin;
+    const halfHeight = (NODE_HEIGHT / 2) * this.scale + margin;
+    const x = at.x * this.scale + this.left;
+    const y = at.y * this.scale + this.top;
+    const inside = (value: number, half: number, size: number) => Math.max(half, Math.min(size - half, value)) - value;
+    const dx = inside(x, halfWidth, this.canvas.clientWidth);
+    const dy = inside(y, halfHeight, this.canvas.clientHeight);
+    if (dx || dy) this.pan(dx, dy);
+  }
+
+  /** The node, or else the edge, at a point of the canvas. */
+  pick(at: Point): Target {
+    const point = { x: (at.x - this.left) / this.scale, y: (at.y - this.top) / this.scale };
+    for (const node of this.#nodes) {
+      const p = this.#positions[node.id];
+      if (p && Math.abs(point.x - p.x) <= this.nodeWidth / 2 && Math.abs(point.y - p.y) <= NODE_HEIGHT / 2) return { node: node.id };
+    }
+    let best: Curve | null = null;
+    let least = 7 / this.scale;
+    for (const curve of this.#curves) {
+      const distance = distanceTo(curve, point);
+      if (distance < least) [best, least] = [curve, distance];
+    }
+    return best ? { edge: best.edge } : null;
+  }
+
+  /** Draws at the next frame, once however often it is asked. */
+  paint(): void {
+    if (this.#frame) return;
+    this.#frame = requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.draw();
+    });
+  }
+
+  stop(): void {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+  }
+
+  draw(): void {
+    const surface = prepare(this.canvas, this.theme.bg);
+    if (!surface) return;
+    const { c, width, height } = surface;
+    c.translate(this.left, this.top);
+    c.scale(this.scale, this.scale);
+    const seen = { x0: -this.left / this.scale, y0: -this.top / this.scale, x1: (width - this.left) / this.scale, y1: (height - this.top) / this.scale };
+    const [above, below] = partition(this.#curves, (curve) => this.#isLit(curve.edge));
+    for (const curve of [...below, ...above]) if (isSeen(curve, seen)) this.#drawEdge(c, curve);
+    for (const node of this.#nodes) {
+      const p = this.#positions[node.id];
+      if (!p || p.x + this.nodeWidth < seen.x0 || p.x - this.nodeWidth > seen.x1 || p.y + NODE_HEIGHT < seen.y0 || p.y - NODE_HEIGHT > seen.y1) continue;
+      this.#drawNode(c, node, p);
+    }
+    for (const curve of this.#curves) if (isSeen(curve, seen)) this.#drawChip(c, curve);
+  }
+
+  #moved(): void {
+    this.onMove();
+    this.paint();
+  }
+
+  /** The nodes that stay bright: the picked or hovered one with its neighbours. */
+  #focus(): void {
+    this.#near.clear();
+    for (const edge of this.#edges) {
+      if (!this.#isLit(edge)) continue;
+      this.#near.add(edge.source);
+      this.#near.add(edge.target);
+    }
+    const node = this.#activeNode();
+    if (node) this.#near.add(node);
+  }
+
+  #activeNode(): string | null {
+    if (this.#selected) return this.#positions[this.#selected] ? this.#selected : null;
+    return this.#hovered && 'node' in this.#hovered ? this.#hovered.node : null;
+  }
+
+  #isLit(edge: MapEdge): boolean {
+    if (this.#hovered && 'edge' in this.#hovered && this.#hovered.edge === edge) return true;
+    if (this.#selected === edgeId(edge)) return true;
+    const node = this.#activeNode();
+    return node !== null && (edge.source === node || edge.target === node);
+  }
+
+  #drawEdge(c: CanvasRenderingContext2D, curve: Curve): void {
+    const { edge } = curve;
+    const bad = level(edge.error_rate);
+    const lit = this.#isLit(edge);
+    const dimmed = this.#near.size > 0 && !lit;
+    if (this.#failingOnly && bad === 0 && !lit) return;
+    const width = Math.min(6, 1.1 + Math.log10(1 + edge.rate * 10) * 0.9) + (bad === 2 ? 0.6 : 0);
+    c.globalAlpha = dimmed ? 0.13 : lit || bad === 2 ? 1 : bad === 1 ? 0.9 : 0.62;
+    c.strokeStyle = bad === 2 ? this.theme.err : bad === 1 ? this.theme.warn : lit ? this.theme.accent : edge.kind === 'messaging' ? this.theme.async : this.theme.edge;
+    c.fillStyle = c.strokeStyle;
+    c.lineWidth = width;
+    c.setLineDash(edge.inferred ? [2, 4] : edge.kind === 'messaging' ? [8, 5] : []);
+    c.beginPath();
+    c.moveTo(curve.from.x, curve.from.y);
+    c.bezierCurveTo(curve.control1.x, curve.control1.y, curve.control2.x, curve.control2.y, curve.to.x, curve.to.y);
+    c.stroke();
+    c.setLineDash([]);
+    const tip = curve.to.x + 7 * curve.heading;
+    const size = 5.5 + width * 0.8;
+    c.beginPath();
+    c.moveTo(tip, curve.to.y);
+    c.lineTo(tip - size * curve.heading, curve.to.y - size * 0.55);
+    c.lineTo(tip - size * curve.heading, curve.to.y + size * 0.55);
+    c.fill();
+    c.globalAlpha = 1;
+  }
+
+  /** The error rate of a failing edge, or the figures of the one under the pointer. */
+  #drawChip(c: CanvasRenderingContext2D, curve: Curve): void {
+    const { edge } = curve;
+    const bad = level(edge.error_rate);
+    const lit = this.#isLit(edge);
+    const pointed = this.#selected === edgeId(edge) || (this.#hovered !== null && 'edge' in this.#hovered && this.#hovered.edge === edge);
+    if (this.scale < 0.5 || (!pointed && (bad === 0 || (this.#near.size > 0 && !lit)))) return;
+    const figures = `${rate(edge.rate)}/s · p95 ${millis(edge.p95_ms)}`;
+    const failing = bad ? `${SIGN[bad]} ${share(edge.error_rate)}` : '';
+    const text = pointed ? [figures, failing].filter(Boolean).join(' · ') : failing;
+    const at = pointOn(curve, 0.5);
+    c.font = font(600, 10.5);
+    const width = c.measureText(text).width + 12;
+    c.fillStyle = bad === 2 ? this.theme.errBg : bad === 1 ? this.theme.warnBg : this.theme.panel;
+    c.strokeStyle = this.#ink(bad, this.theme.control);
+    c.lineWidth = 1;
+    c.beginPath();
+    c.roundRect(at.x - width / 2, at.y - 8.5, width, 17, 8.5);
+    c.fill();
+    c.stroke();
+    c.fillStyle = this.#ink(bad, this.theme.text);
+    c.textAlign = 'center';
+    c.textBaseline = 'middle';
+    c.fillText(text, at.x, at.y + 0.5);
+  }
+
+  #drawNode(c: CanvasRenderingContext2D, node: MapNode, at: Point): void {
+    const { theme } = this;
+    const bad = level(node.error_rate);
+    const found = this.#find !== '' && node.name.toLowerCase().includes(this.#find);
+    const picked = this.#selected === node.id;
+    const dimmed = (this.#near.size > 0 && !this.#near.has(node.id)) || (this.#find !== '' && !found);
+    const x = at.x - this.nodeWidth / 2;
+    const y = at.y - NODE_HEIGHT / 2;
+    // A dimmed node still hides the edges that pass behind it.
+    c.fillStyle = bad === 2 && !dimmed ? theme.errBg : theme.panel;
+    c.strokeStyle = picked ? theme.accent : this.#ink(bad, theme.line);
+    c.lineWidth = picked ? 2.5 : bad ? 1.6 : 1.1;
+    if (node.kind === 'external') c.setLineDash([5, 3]);
+    const corners = node.kind === 'queue' ? NODE_HEIGHT / 2 : node.kind === 'database' ? [5, 5, 16, 16] : 8;
+    c.beginPath();
+    c.roundRect(x, y, this.nodeWidth, NODE_HEIGHT, corners);
+    c.fill();
+    c.globalAlpha = dimmed ? 0.35 : 1;
+    c.stroke();
+    c.setLineDash([]);
+    if (found) {
+      c.strokeStyle = theme.accent;
+      c.lineWidth = 2.5;
+      c.beginPath();
+      c.roundRect(x - 4, y - 4, this.nodeWidth + 8, NODE_HEIGHT + 8, 12);
+      c.stroke();
+    }
+    if (dimmed) c.globalAlpha = 0.3;
+    this.#drawLabel(c, node, bad, x, y);
+    c.globalAlpha = 1;
+  }
+
+  #drawLabel(c: CanvasRenderingContext2D, node: MapNode, bad: Level, x: number, y: number): void {
+    const { theme } = this;
+    if (this.scale < 0.2) return;
+    c.save();
+    c.translate(x + 18, y + NODE_HEIGHT / 2);
+    c.strokeStyle = this.#ink(bad, node.kind === 'queue' ? theme.async : theme.ok);
+    c.lineWidth = 1.6;
+    c.stroke(new Path2D(GLYPHS[node.kind]));
+    c.restore();
+    const inner = this.nodeWidth - 34 - 10;
+    c.fillStyle = theme.text;
+    c.textAlign = 'left';
+    c.textBaseline = 'alphabetic';
+    if (this.scale < 0.42) {
+      // Too small for figures: the name alone, larger.
+      c.font = font(600, 17);
+      c.fillText(clip(c, node.name, inner), x + 34, y + 28);
+      return;
+    }
+    c.font = font(600, 12.5);
+    c.fillText(clip(c, node.name, inner), x + 34, y + 18.5);
+    c.font = font(600, 11);
+    const failing = bad ? `${SIGN[bad]} ${share(node.error_rate)}` : '';
+    const failingWidth = failing ? c.measureText(failing).width + 8 : 0;
+    if (failing) {
+      c.fillStyle = this.#ink(bad, theme.text);
+      c.textAlign = 'right';
+      c.fillText(failing, x + this.nodeWidth - 10, y + 34);
+      c.textAlign = 'left';
+    }
+    c.font = font(400, 11);
+    c.fillStyle = theme.mute;
+    const figures = node.p95_ms === null ? `${rate(node.rate)}/s` : `${rate(node.rate)}/s  ${millis(node.p95_ms)}`;
+    c.fillText(clip(c, figures, inner - failingWidth), x + 34, y + 34);
+  }
+
+  #ink(bad: Level, otherwise: string): string {
+    return bad === 2 ? this.theme.err : bad === 1 ? this.theme.warn : otherwise;
+  }
+}
+
+/** One width for all nodes: the longest name fits, within bounds. */
+export function nodeWidthFor(names: string[]): number {
+  const c = document.createElement('canvas').getContext('2d');
+  if (!c) return NODE_WIDTH_MIN;
+  c.font = font(600, 12.5);
+  const longest = Math.max(0, ...names.map((name) => c.measureText(name).width));
+  return Math.round(Math.min(NODE_WIDTH_MAX, Math.max(NODE_WIDTH_MIN, longest + 48)));
+}
+
+function nameOf(target: Target): string | null {
+  if (!target) return null;
+  return 'node' in target ? target.node : edgeId(target.edge);
+}
+
+function partition<T>(items: T[], test: (item: T) => boolean): [T[], T[]] {
+  const yes: T[] = [];
+  const no: T[] = [];
+  for (const item of items) (test(item) ? yes : no).push(item);
+  return [yes, no];
+}
+
+function isSeen(curve: Curve, seen: { x0: number; y0: number; x1: number; y1: number }): boolean {
+  const xs = [curve.from.x, curve.control1.x, curve.control2.x, curve.to.x];
+  const ys = [curve.from.y, curve.control1.y, curve.control2.y, curve.to.y];
+  return Math.max(...xs) > seen.x0 && Math.min(...xs) < seen.x1 && Math.max(...ys) > seen.y0 && Math.min(...ys) < seen.y1;
+}
