@@ -58,7 +58,7 @@ impl House {
         };
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOW));
         let store = Store::open(storage, Arc::clone(&clock), Arc::new(NoReplay)).expect("an open store");
-        let _ = store.start();
+        store.start().expect("a started store");
         let engine = Engine::new(Arc::clone(&store), config, clock);
         Self { store, engine, appended: AtomicU64::new(0), _dir: dir }
     }

@@ -16,6 +16,8 @@
 
 mod config;
 mod engine;
+#[cfg(test)]
+mod engine_tests;
 mod error;
 #[cfg(test)]
 mod fixture;

@@ -17,6 +17,8 @@ pub(crate) mod reply;
 mod route;
 mod rows;
 mod sql;
+#[cfg(test)]
+mod tests;
 mod trace;
 
 pub use route::router;
