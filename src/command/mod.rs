@@ -1,0 +1,20 @@
+//! The command line: one file a command.
+//!
+//! | file | command |
+//! |---|---|
+//! | `line.rs` | flags and their help; flags become a configuration layer |
+//! | `serve.rs` | `serve`, also without a name |
+//! | `demo.rs` | `demo` |
+//! | `sql.rs` `table.rs` | `sql` and its table for people |
+//! | `remote.rs` | asking a running server; `flush` |
+//! | `check.rs` | `check` |
+//! | `settings.rs` | `config reference`, `token`, `completions` |
+
+pub(crate) mod check;
+pub(crate) mod demo;
+pub(crate) mod line;
+pub(crate) mod remote;
+pub(crate) mod serve;
+pub(crate) mod settings;
+pub(crate) mod sql;
+mod table;

@@ -1,0 +1,315 @@
+//! Lays flags over environment over file over defaults, and tells every problem of all of them at once.
+//!
+//! Deliberately takes the environment as a list: nothing below `main` reads the process's own.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::config::check::check;
+use crate::config::schema::{Config, SECTIONS, environment_name, find_setting};
+
+/// Variables of this prefix that are not keys: the file's own twin, what clients use, what builds and tests use.
+const NOT_KEYS: &[&str] =
+    &["TRACELAKE_CONFIG", "TRACELAKE_SERVER", "TRACELAKE_TOKEN", "TRACELAKE_UI_DIST", "TRACELAKE_TEST_DATA"];
+
+/// Keys that the design has and this version has not.
+const NOT_YET: &[(&str, &str)] =
+    &[("storage", "retention"), ("storage", "disk_share"), ("storage", "delta_log_keep"), ("storage", "removed_keep")];
+
+/// Where values come from, the weakest first.
+#[derive(Debug, Default)]
+pub(crate) struct Layers {
+    /// The TOML file, if one is named.
+    pub(crate) file: Option<PathBuf>,
+    /// The process's environment.
+    pub(crate) environment: Vec<(String, String)>,
+    /// Section, key and text of each flag given.
+    pub(crate) flags: Vec<(&'static str, &'static str, String)>,
+}
+
+/// Everything that is wrong with the configuration.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Problems(pub(crate) Vec<String>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [one] => write!(f, "configuration: {one}"),
+            many => {
+                write!(f, "configuration has {} problems:", many.len())?;
+                many.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Reads all layers and checks the whole.
+pub(crate) fn load(layers: &Layers) -> Result<Config, Problems> {
+    let mut loading = Loading { config: Config::default(), problems: Vec::new() };
+    if let Some(file) = &layers.file {
+        loading.read_file(file);
+    }
+    loading.read_environment(&layers.environment);
+    for (section, key, text) in &layers.flags {
+        let flag = if *section == "listen" && *key != "insecure" { format!("listen-{key}") } else { (*key).to_owned() };
+        loading.set(section, key, text, &format!("--{}", flag.replace('_', "-")));
+    }
+    loading.finish()
+}
+
+struct Loading {
+    config: Config,
+    problems: Vec<String>,
+}
+
+impl Loading {
+    fn read_file(&mut self, file: &Path) {
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) => return self.problems.push(format!("file {} cannot be read: {error}", file.display())),
+        };
+        match text.parse::<toml::Table>() {
+            Ok(table) => self.read_table(table),
+            Err(error) => self.problems.push(format!("file {} is not TOML: {error}", file.display())),
+        }
+    }
+
+    fn read_table(&mut self, table: toml::Table) {
+        for (name, value) in table {
+            let is_section = SECTIONS.iter().any(|section| !section.name.is_empty() && section.name == name);
+            match value {
+                toml::Value::Table(keys) if is_section => {
+                    for (key, value) in keys {
+                        self.read_value(&name, &key, value);
+                    }
+                }
+                _ if is_section => self.problems.push(format!("{name} is a section; write [{name}] before its keys")),
+                value => self.read_value("", &name, value),
+            }
+        }
+    }
+
+    fn read_value(&mut self, section: &str, key: &str, value: toml::Value) {
+        let path = dotted(section, key);
+        match (section, key, value) {
+            ("alerting", "rule", toml::Value::Array(items)) => {
+                let rules = self.read_array("alerting.rule", items);
+                self.config.alerting.rules.extend(rules);
+            }
+            ("alerting", "receiver", toml::Value::Array(items)) => {
+                let receivers = self.read_array("alerting.receiver", items);
+                self.config.alerting.receivers.extend(receivers);
+            }
+            ("alerting", "rule" | "receiver", _) => {
+                self.problems.push(format!("{path} is a list; begin each entry with [[{path}]]"));
+            }
+            (_, _, toml::Value::String(text)) => self.set(section, key, &text, &path),
+            (_, _, toml::Value::Integer(number)) => self.set(section, key, &number.to_string(), &path),
+            (_, _, toml::Value::Float(number)) => self.set(section, key, &number.to_string(), &path),
+            (_, _, toml::Value::Boolean(flag)) => self.set(section, key, &flag.to_string(), &path),
+            _ if find_setting(section, key).is_some() => {
+                self.problems.push(format!("{path} takes one value, not a list, table or date"));
+            }
+            _ => self.problems.push(unknown(section, key, &path)),
+        }
+    }
+
+    fn read_array<T: for<'de> Deserialize<'de>>(&mut self, path: &str, items: Vec<toml::Value>) -> Vec<T> {
+        let mut entries = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            let id = item.get("id").and_then(toml::Value::as_str).map(|id| format!(" ({id})")).unwrap_or_default();
+            match T::deserialize(item) {
+                Ok(entry) => entries.push(entry),
+                Err(error) => self.problems.push(format!("{path}[{index}]{id}: {}", error.message())),
+            }
+        }
+        entries
+    }
+
+    fn read_environment(&mut self, environment: &[(String, String)]) {
+        for (name, text) in environment {
+            let Some(rest) = name.strip_prefix("TRACELAKE_") else { continue };
+            if NOT_KEYS.contains(&name.as_str()) {
+                continue;
+            }
+            let keys =
+                SECTIONS.iter().flat_map(|section| section.settings.iter().map(move |key| (section.name, key.key)));
+            let key = keys.into_iter().find(|(section, key)| environment_name(section, key) == *name);
+            let in_section = |section: &str| rest.starts_with(&format!("{}_", section.to_ascii_uppercase()));
+            let ours = SECTIONS.iter().any(|section| !section.name.is_empty() && in_section(section.name));
+            match key {
+                Some((section, key)) => self.set(section, key, text, name),
+                None if is_service_link(rest, text) => {}
+                None if ours || !rest.contains('_') || nearest(name).is_some() => {
+                    let hint = nearest(name).map(|known| format!("; did you mean {known}?")).unwrap_or_default();
+                    self.problems.push(format!("environment variable {name} is not known{hint}"));
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn set(&mut self, section: &str, key: &str, text: &str, origin: &str) {
+        let Some(setting) = find_setting(section, key) else {
+            return self.problems.push(unknown(section, key, origin));
+        };
+        if let Err(problem) = (setting.set)(&mut self.config, text) {
+            self.problems.push(format!("{origin}: {problem}"));
+        }
+    }
+
+    fn finish(mut self) -> Result<Config, Problems> {
+        self.problems.extend(check(&mut self.config));
+        if self.problems.is_empty() { Ok(self.config) } else { Err(Problems(self.problems)) }
+    }
+}
+
+fn dotted(section: &str, key: &str) -> String {
+    if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
+}
+
+fn unknown(section: &str, key: &str, origin: &str) -> String {
+    if NOT_YET.contains(&(section, key)) {
+        return format!("{origin} is not built into this version; remove it");
+    }
+    let mut known: Vec<_> =
+        SECTIONS.iter().filter(|s| s.name == section).flat_map(|s| s.settings).map(|s| s.key).collect();
+    if section == "alerting" {
+        known.extend(["rule", "receiver"]);
+    }
+    format!("{origin} is not known; known here: {}", known.join(", "))
+}
+
+/// Variables that Kubernetes gives every pod beside a service named `tracelake...`, which nobody set on purpose.
+fn is_service_link(rest: &str, text: &str) -> bool {
+    let is_address = text.starts_with("tcp://") || text.starts_with("udp://");
+    let of_port = ["_TCP", "_UDP"].iter().any(|protocol| rest.contains(protocol)) && rest.contains("PORT_");
+    rest.ends_with("SERVICE_HOST") || rest.contains("SERVICE_PORT") || of_port || (is_address && rest.ends_with("PORT"))
+}
+
+/// The known variable that differs in at most two letters.
+fn nearest(name: &str) -> Option<String> {
+    let names = SECTIONS.iter().flat_map(|s| s.settings.iter().map(|key| environment_name(s.name, key.key)));
+    names.map(|known| (distance(&known, name), known)).filter(|(d, _)| *d <= 2).min().map(|(_, known)| known)
+}
+
+/// Levenshtein distance in bytes.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let best = (row[j] + 1).min(row[j + 1] + 1).min(diagonal + usize::from(x != y));
+            diagonal = std::mem::replace(&mut row[j + 1], best);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_parts(
+        file: &str,
+        environment: &[(&str, &str)],
+        flags: &[(&'static str, &'static str, &str)],
+    ) -> Result<Config, Problems> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("tracelake.toml");
+        std::fs::write(&path, file).expect("written");
+        load(&Layers {
+            file: Some(path),
+            environment: environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
+            flags: flags.iter().map(|(section, key, text)| (*section, *key, (*text).to_owned())).collect(),
+        })
+    }
+
+    #[test]
+    fn flags_win_over_environment_over_file_over_defaults() {
+        let file =
+            "data_dir = \"file\"\n[listen]\nhttp = \"127.0.0.1:1\"\notlp_grpc = \"off\"\n[limits]\nsql_rows = 1_0";
+        let environment =
+            [("TRACELAKE_DATA_DIR", "environment"), ("TRACELAKE_LISTEN_HTTP", "127.0.0.1:2"), ("HOME", "/")];
+        let config = load_parts(file, &environment, &[("", "data_dir", "flag")]).expect("loads");
+        assert_eq!(config.data_dir, PathBuf::from("flag"));
+        assert_eq!(config.storage.data_dir, PathBuf::from("flag"));
+        assert_eq!(config.listen.http.to_string(), "127.0.0.1:2");
+        assert_eq!(config.listen.otlp_grpc.to_string(), "off");
+        assert_eq!(config.listen.otlp_http.to_string(), "127.0.0.1:4318");
+        assert_eq!(config.query.sql_rows, 10);
+    }
+
+    #[test]
+    fn whatever_is_wrong_is_named_and_all_of_it_at_once() {
+        let file = "colour = 1\n[listen]\nhtp = \"off\"\n[limits]\nsql_memory = \"5 potatoes\"\n[storage]\ndisk_share = 0.8\n[tls]\ncert = \"a\"";
+        let environment = [("TRACELAKE_LIMITS_SQLROWS", "1"), ("TRACELAKE_STORAGE_FLUSH_INTERVAL", "10")];
+        let flags = [("listen", "otlp_http", "nowhere")];
+        let problems = load_parts(file, &environment, &flags).expect_err("refused").0;
+        let expected = [
+            "colour is not known",
+            "listen.htp is not known; known here: otlp_grpc",
+            "limits.sql_memory: \"5 potatoes\" is not a size",
+            "storage.disk_share is not built into this version",
+            "TRACELAKE_LIMITS_SQLROWS is not known; did you mean TRACELAKE_LIMITS_SQL_ROWS?",
+            "TRACELAKE_STORAGE_FLUSH_INTERVAL: \"10\" is not a duration",
+            "--listen-otlp-http: \"nowhere\" is not an address",
+            "tls.cert is given without tls.key",
+        ];
+        assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+        for expected in expected {
+            assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected} in {problems:#?}");
+        }
+    }
+
+    #[test]
+    fn a_door_beyond_loopback_needs_tokens_or_the_word_insecure() {
+        let check = |extra: &str, allowed: bool| {
+            let file = format!("{extra}\n[listen]\nhttp = \"0.0.0.0:4319\"");
+            assert_eq!(load_parts(&file, &[], &[]).is_ok(), allowed, "{extra}");
+        };
+        check("", false);
+        check("auth = { tokens_file = \"tokens.toml\" }", true);
+        assert!(load_parts("", &[], &[("listen", "http", ":4319"), ("listen", "insecure", "true")]).is_ok());
+    }
+
+    #[test]
+    fn private_receivers_follow_the_doors_unless_said() {
+        let check = |file: &str, expected: bool| {
+            let config = load_parts(file, &[], &[]).expect("loads");
+            assert_eq!(config.alerting.private_receivers, expected, "{file}");
+        };
+        check("", true);
+        check("alerting.private_receivers = \"refuse\"", false);
+        check("auth.tokens_file = \"tokens.toml\"", false);
+        check("auth.tokens_file = \"tokens.toml\"\nalerting.private_receivers = \"allow\"", true);
+    }
+
+    #[test]
+    fn variables_that_a_cluster_or_the_build_sets_are_no_mistake() {
+        let environment = [
+            ("TRACELAKE_SERVICE_HOST", "10.0.0.1"),
+            ("TRACELAKE_STORAGE_SERVICE_PORT_HTTP", "4319"),
+            ("TRACELAKE_PORT", "tcp://10.0.0.1:4317"),
+            ("TRACELAKE_PORT_4317_TCP_ADDR", "10.0.0.1"),
+            ("TRACELAKE_UI_DIST", "/tmp/dist"),
+            ("TRACELAKE_TEST_DATA", "/tmp/data"),
+        ];
+        assert!(load_parts("", &environment, &[]).is_ok());
+        assert!(load_parts("", &[("TRACELAKE_DATADIR", "/d")], &[]).is_err());
+        assert!(load_parts("", &[("TRACELAKE_LISTEN_HTTP_PORT", "4319")], &[]).is_err());
+    }
+
+    #[test]
+    fn a_missing_file_and_text_that_is_no_toml_are_one_clear_problem() {
+        let missing = load(&Layers { file: Some(PathBuf::from("/nowhere/x.toml")), ..Layers::default() });
+        assert!(missing.expect_err("refused").to_string().contains("/nowhere/x.toml cannot be read"));
+        let text = load_parts("data_dir = ", &[], &[]).expect_err("refused").to_string();
+        assert!(text.contains("is not TOML"), "{text}");
+    }
+}

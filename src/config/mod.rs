@@ -1,0 +1,15 @@
+//! Configuration: flags > environment > file > default, read once at start into one [`Config`] of the wings' own.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `schema.rs` | [`Config`] and the one table of keys: name, default, sentence, where it goes |
+//! | `value.rs` | text forms of sizes, durations, addresses |
+//! | `load.rs` | the layers, refusal of what is unknown, all problems at once |
+//! | `check.rs` | what must hold between keys |
+//! | `reference.rs` | the documentation and the commented file, made from the table |
+
+pub(crate) mod check;
+pub(crate) mod load;
+pub(crate) mod reference;
+pub(crate) mod schema;
+pub(crate) mod value;

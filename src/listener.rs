@@ -1,0 +1,164 @@
+//! One door: accepts connections with bounds on all that a slow or hostile client could hold, serves HTTP/1 and
+//! HTTP/2 on the same port, with or without TLS, and drains.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, info, warn};
+
+use crate::config::value::Address;
+use crate::error::Error;
+
+/// Connections of one door at a time; further ones wait in the system's backlog.
+const CONNECTIONS_MAX: usize = 4096;
+/// Until the first byte, and for a TLS handshake.
+const GREETING: Duration = Duration::from_secs(10);
+/// For the headers of an HTTP/1 request, and how long an idle HTTP/1 connection is kept.
+const HEADERS: Duration = Duration::from_secs(60);
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_ANSWER: Duration = Duration::from_secs(20);
+/// Requests at a time on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 256;
+const HEADER_BYTES: u32 = 64 << 10;
+/// Rest after the system refused to accept (too many open files).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// A door whose address is taken and that does not serve yet.
+pub(crate) struct Listener {
+    /// `otlp-grpc`, `otlp-http` or `http`.
+    name: &'static str,
+    socket: TcpListener,
+    tls: Option<TlsAcceptor>,
+}
+
+/// Ready once the server drains.
+pub(crate) async fn drained(drain: &mut watch::Receiver<bool>) {
+    // Not returned: it holds a lock.
+    let _ = drain.wait_for(|draining| *draining).await;
+}
+
+/// Whether TLS is spoken, for logs and links.
+fn scheme(tls: Option<&TlsAcceptor>) -> &'static str {
+    if tls.is_some() { "https" } else { "http" }
+}
+
+impl Listener {
+    /// Takes the address; `None` for a door that is off.
+    pub(crate) async fn bind(
+        name: &'static str,
+        address: &Address,
+        tls: Option<&Arc<rustls::ServerConfig>>,
+    ) -> Result<Option<Self>, Error> {
+        let Address::At { host, port } = address else { return Ok(None) };
+        let fault = |source| Error::Bind { door: name, address: address.to_string(), source };
+        let socket = TcpListener::bind((host.as_str(), *port)).await.map_err(fault)?;
+        let tls = tls.map(|config| TlsAcceptor::from(Arc::clone(config)));
+        Ok(Some(Self { name, socket, tls }))
+    }
+
+    /// The address that was taken.
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Serves `router` until `drain` turns true; returns when every connection has ended.
+    pub(crate) async fn serve(self, router: Router, mut drain: watch::Receiver<bool>) {
+        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        info!(door = self.name, scheme = scheme(self.tls.as_ref()), "door open");
+        loop {
+            let accepted = tokio::select! {
+                () = drained(&mut drain) => break,
+                accepted = self.accept(&permits) => accepted,
+            };
+            let Some((stream, permit)) = accepted else { continue };
+            let (router, tls, drain) = (router.clone(), self.tls.clone(), drain.clone());
+            tokio::spawn(async move {
+                serve_stream(stream, tls, router, drain).await;
+                drop(permit);
+            });
+        }
+        drop(self.socket);
+        let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+        let _ = permits.acquire_many(all).await;
+    }
+
+    async fn accept(&self, permits: &Arc<Semaphore>) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+        let permit = Arc::clone(permits).acquire_owned().await.ok()?;
+        match self.socket.accept().await {
+            Ok((stream, _)) => {
+                let _ = stream.set_nodelay(true);
+                Some((stream, permit))
+            }
+            Err(error) => {
+                warn!(door = self.name, %error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                None
+            }
+        }
+    }
+}
+
+async fn serve_stream(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, mut drain: watch::Receiver<bool>) {
+    let greeting = async {
+        match tls {
+            None => {
+                stream.peek(&mut [0; 1]).await?;
+                Ok::<_, io::Error>(Either::Plain(stream))
+            }
+            Some(tls) => tls.accept(stream).await.map(|stream| Either::Tls(Box::new(stream))),
+        }
+    };
+    let greeted = tokio::select! {
+        greeted = tokio::time::timeout(GREETING, greeting) => greeted,
+        () = drained(&mut drain) => return,
+    };
+    match greeted {
+        Ok(Ok(Either::Plain(stream))) => serve_connection(stream, router, drain).await,
+        Ok(Ok(Either::Tls(stream))) => serve_connection(*stream, router, drain).await,
+        Ok(Err(error)) => debug!(%error, "connection ended before a request"),
+        Err(_) => debug!("connection said nothing"),
+    }
+}
+
+enum Either {
+    Plain(TcpStream),
+    Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+}
+
+async fn serve_connection<S>(stream: S, router: Router, mut drain: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS).max_headers(100);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_ANSWER)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADER_BYTES);
+    let service = TowerToHyperService::new(router);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = drained(&mut drain) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "connection ended with an error");
+    }
+}

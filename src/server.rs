@@ -1,0 +1,266 @@
+//! Builds the wings bottom up, hangs their doors on listeners, and drains top down.
+//!
+//! Nothing here knows what a span or a rule is: the wings export routers, this file puts the gate in front of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use futures::StreamExt;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracelake_alerting::Alerting;
+use tracelake_ingest::Ingest;
+use tracelake_model::{Caller, Clock, Fault, Sample, Sink, SystemClock, UnixNano};
+use tracelake_query::Engine;
+use tracelake_storage::Store;
+use tracing::{info, warn};
+
+use crate::auth::guard::{Door, Gate, Guard, guard, refuse};
+use crate::auth::token::Tokens;
+use crate::config::check::is_private;
+use crate::config::schema::Config;
+use crate::error::Error;
+use crate::listener::{Listener, drained};
+use crate::{admin, health, tls};
+
+/// How long requests that are under way may take once the server ends.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Paths of the API and the query protocols: what is not found there is not a page.
+const API_PREFIXES: &[&str] = &["/api", "/v1", "/jaeger", "/loki", "/prometheus", "/tempo"];
+
+/// The wings of a running server.
+pub(crate) struct House {
+    store: Arc<Store>,
+    engine: Arc<Engine>,
+    alerting: Arc<Alerting>,
+    ingest: Arc<Ingest>,
+    started: UnixNano,
+    begin: Instant,
+    draining: AtomicBool,
+}
+
+impl House {
+    /// Opens the data directory and builds the wings on it.
+    fn open(config: &Config) -> Result<Arc<Self>, Error> {
+        let begin = Instant::now();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let storage = |error: tracelake_storage::Error| Error::Storage(describe(&error));
+        let store =
+            Store::open(config.storage.clone(), Arc::clone(&clock), tracelake_ingest::decoder()).map_err(storage)?;
+        let engine = Engine::new(Arc::clone(&store), config.query.clone(), Arc::clone(&clock));
+        store.attach(engine.tap()).map_err(storage)?;
+        let sink: Arc<dyn Sink> = Arc::clone(&store) as Arc<dyn Sink>;
+        let alerting =
+            Alerting::open(config.alerting.clone(), store.documents(), Arc::clone(&sink), Arc::clone(&clock));
+        let alerting = alerting.map_err(|error| Error::Alerting(describe(&error)))?;
+        store.attach(alerting.tap()).map_err(storage)?;
+        store.start().map_err(storage)?;
+        alerting.start();
+        let ingest = Ingest::new(config.ingest.clone(), sink, Arc::clone(&clock));
+        let started = clock.now();
+        info!(data_dir = %config.data_dir.display(), ms = begin.elapsed().as_millis(), "wings ready");
+        Ok(Arc::new(Self { store, engine, alerting, ingest, started, begin, draining: AtomicBool::new(false) }))
+    }
+
+    /// Why the server cannot take and answer, if it cannot.
+    pub(crate) fn readiness(&self) -> Result<(), String> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Err("the server is ending".to_owned());
+        }
+        self.store.health()
+    }
+
+    /// When the server began to serve.
+    pub(crate) fn started(&self) -> UnixNano {
+        self.started
+    }
+
+    /// How long it has been serving.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.begin.elapsed()
+    }
+
+    /// How many tenants have data.
+    pub(crate) fn tenant_count(&self) -> usize {
+        self.store.tenants().len()
+    }
+
+    /// The wings' figures.
+    pub(crate) fn samples(&self) -> Vec<Sample> {
+        [self.ingest.stats(), self.store.stats(), self.engine.stats(), self.alerting.stats()].concat()
+    }
+
+    /// Top down: nobody hands anything to a wing that is closed.
+    async fn close(&self) -> Result<(), Error> {
+        self.alerting.close().await;
+        self.store.close().await.map_err(|error| Error::Storage(describe(&error)))
+    }
+}
+
+/// Serves until a signal, then drains. Calls `ready` with the line that names the addresses taken.
+pub(crate) async fn run(config: &Config, ready: impl FnOnce(&str)) -> Result<(), Error> {
+    let tokens = config.tokens_file.as_deref().map(Tokens::read).transpose()?;
+    let gate = Arc::new(Gate::new(tokens, Caller::anonymous(config.tenant_default.clone()), is_private(config)));
+    let doors = Doors::bind(config).await?;
+    let mut signals = Signals::new()?;
+    let house = House::open(config)?;
+    let line = doors.line()?;
+    let (drain, draining) = watch::channel(false);
+    let mut serving = doors.serve(&house, &gate, &draining);
+    info!(%line, version = crate::command::line::VERSION, "serving");
+    ready(&line);
+    signals.wait().await;
+    info!("ending: no new connections, finishing what is under way; a second signal ends at once");
+    house.draining.store(true, Ordering::Relaxed);
+    let _ = drain.send(true);
+    let finish = async {
+        let all = async { while serving.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, all).await.is_err() {
+            warn!(seconds = DRAIN.as_secs(), "some requests did not end in time");
+        }
+        serving.abort_all();
+        house.close().await
+    };
+    tokio::select! {
+        result = finish => result.inspect(|()| info!("ended, everything is on disk")),
+        () = signals.wait() => {
+            warn!("second signal: ending at once; what was acknowledged is in the write-ahead log");
+            Ok(())
+        }
+    }
+}
+
+/// The doors that are open.
+struct Doors {
+    otlp_grpc: Option<Listener>,
+    otlp_http: Option<Listener>,
+    http: Option<Listener>,
+}
+
+impl Doors {
+    async fn bind(config: &Config) -> Result<Self, Error> {
+        let tls = tls::read(&config.tls)?;
+        Ok(Self {
+            otlp_grpc: Listener::bind("otlp-grpc", &config.listen.otlp_grpc, tls.as_ref()).await?,
+            otlp_http: Listener::bind("otlp-http", &config.listen.otlp_http, tls.as_ref()).await?,
+            http: Listener::bind("http", &config.listen.http, tls.as_ref()).await?,
+        })
+    }
+
+    /// `listening otlp_grpc=127.0.0.1:4317 otlp_http=... http=...`, for people and programs that start us.
+    fn line(&self) -> Result<String, Error> {
+        let mut line = "listening".to_owned();
+        for (name, door) in [("otlp_grpc", &self.otlp_grpc), ("otlp_http", &self.otlp_http), ("http", &self.http)] {
+            let address = match door {
+                None => "off".to_owned(),
+                Some(door) => {
+                    let fault = |source| Error::System { what: "cannot tell the address of a door", source };
+                    door.address().map_err(fault)?.to_string()
+                }
+            };
+            line.push_str(&format!(" {name}={address}"));
+        }
+        Ok(line)
+    }
+
+    fn serve(self, house: &Arc<House>, gate: &Arc<Gate>, draining: &watch::Receiver<bool>) -> JoinSet<()> {
+        let mut serving = JoinSet::new();
+        let guarded = |router: Router, door: Door| {
+            let guard_of_door = Guard { gate: Arc::clone(gate), door };
+            router.layer(axum::middleware::from_fn_with_state(guard_of_door, guard))
+        };
+        if let Some(door) = self.otlp_grpc {
+            serving.spawn(door.serve(guarded(house.ingest.grpc_router(), Door::OtlpGrpc), draining.clone()));
+        }
+        if let Some(door) = self.otlp_http {
+            serving.spawn(door.serve(guarded(house.ingest.http_router(), Door::OtlpHttp), draining.clone()));
+        }
+        if let Some(door) = self.http {
+            let api = guarded(api_router(house), Door::Api);
+            let router = api.merge(health::router(Arc::clone(house))).fallback(answer_elsewhere);
+            let ending = draining.clone();
+            let router =
+                router.layer(axum::middleware::map_response(move |response| end_stream(response, ending.clone())));
+            serving.spawn(door.serve(router, draining.clone()));
+        }
+        serving
+    }
+}
+
+fn api_router(house: &Arc<House>) -> Router {
+    let query = tracelake_query::router(Arc::clone(&house.engine));
+    let alerting = house.alerting.router();
+    query
+        .merge(alerting)
+        .merge(admin::router(Arc::clone(&house.store)))
+        .method_not_allowed_fallback(answer_wrong_method)
+}
+
+async fn answer_wrong_method(headers: HeaderMap) -> Response {
+    refuse(Door::Api, &headers, Fault::Method, "this route does not take this method")
+}
+
+/// Everything that no wing's route takes: pages, or a problem where programs ask.
+async fn answer_elsewhere(uri: Uri, headers: HeaderMap) -> Response {
+    let path = uri.path();
+    let is_api =
+        |prefix: &&str| path.strip_prefix(*prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if API_PREFIXES.iter().any(is_api) {
+        return refuse(Door::Api, &headers, Fault::NotFound, &format!("there is nothing at {path} in this version"));
+    }
+    tracelake_ui::page(uri, headers).await
+}
+
+/// An event stream never ends by itself, so it ends when the server drains.
+#[expect(clippy::unused_async, reason = "a layer's function is async")]
+async fn end_stream(response: Response, mut draining: watch::Receiver<bool>) -> Response {
+    let kind = response.headers().get(CONTENT_TYPE);
+    if kind.is_none_or(|kind| !kind.as_bytes().starts_with(b"text/event-stream")) {
+        return response;
+    }
+    let end = async move { drained(&mut draining).await };
+    response.map(|body| Body::from_stream(body.into_data_stream().take_until(Box::pin(end))))
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Error> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let fault = |source| Error::System { what: "cannot watch for signals", source };
+        let terminate = signal(SignalKind::terminate()).map_err(fault)?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt()).map_err(fault)? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = error.source();
+    }
+    text
+}
