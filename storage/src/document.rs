@@ -180,3 +180,87 @@ fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Document
 fn store(error: Error) -> DocumentError {
     DocumentError::Store(Box::new(error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant() -> TenantId {
+        TenantId::default()
+    }
+
+    #[tokio::test]
+    async fn a_document_is_written_only_if_what_was_read_still_stands() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open_documents(dir.path()).unwrap();
+        let put = |body: &'static str, expect: Expect| {
+            let store = Arc::clone(&store);
+            async move { store.put(&tenant(), "rules", "r1", body, expect).await }
+        };
+        assert!(matches!(put("0", Expect::Version("x".into())).await, Err(DocumentError::Conflict(_))));
+        let first = put("1", Expect::Absent).await.unwrap();
+        assert!(matches!(put("2", Expect::Absent).await, Err(DocumentError::Conflict(_))));
+        let second = put("2", Expect::Version(first.version.clone())).await.unwrap();
+        assert!(matches!(put("3", Expect::Version(first.version.clone())).await, Err(DocumentError::Conflict(_))));
+        let same = put("2", Expect::Any).await.unwrap();
+        assert_ne!(same.version, second.version, "every write is a new version");
+        assert_eq!(store.get(&tenant(), "rules", "r1").await.unwrap(), Some(same.clone()));
+        assert!(store.delete(&tenant(), "rules", "r1").await.unwrap());
+        assert!(!store.delete(&tenant(), "rules", "r1").await.unwrap());
+        assert!(matches!(put("4", Expect::Version(same.version)).await, Err(DocumentError::Conflict(_))));
+        assert_eq!(store.get(&tenant(), "rules", "r1").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn documents_are_listed_by_kind_and_tenant_and_outlive_the_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open_documents(&dir.path().join("new/documents")).unwrap();
+        let other = TenantId::new("other").unwrap();
+        for (tenant, kind, id) in [(&tenant(), "rules", "b"), (&tenant(), "rules", "a.1"), (&other, "rules", "c")] {
+            store.put(tenant, kind, id, id, Expect::Any).await.unwrap();
+        }
+        fs::write(dir.path().join("new/documents/default/rules/.half.tmp"), "torn").unwrap();
+        let again = open_documents(&dir.path().join("new/documents")).unwrap();
+        let listed = again.list(&tenant(), "rules").await.unwrap();
+        let ids: Vec<_> = listed.iter().map(|document| (document.id.as_str(), document.body.as_str())).collect();
+        assert_eq!(ids, [("a.1", "a.1"), ("b", "b")]);
+        assert_eq!(listed, store.list(&tenant(), "rules").await.unwrap());
+        assert!(again.list(&tenant(), "receivers").await.unwrap().is_empty());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn of_writers_that_read_the_same_version_one_wins() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open_documents(dir.path()).unwrap();
+        store.put(&tenant(), "counters", "c", "0", Expect::Absent).await.unwrap();
+        let add = |store: Arc<dyn DocumentStore>| async move {
+            let mut added = 0;
+            while added < 10 {
+                let read = store.get(&tenant(), "counters", "c").await.unwrap().unwrap();
+                let next = (read.body.parse::<u32>().unwrap() + 1).to_string();
+                match store.put(&tenant(), "counters", "c", &next, Expect::Version(read.version)).await {
+                    Ok(_) => added += 1,
+                    Err(DocumentError::Conflict(_)) => {}
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        };
+        let writers: Vec<_> = (0..4).map(|_| tokio::spawn(add(Arc::clone(&store)))).collect();
+        for writer in writers {
+            writer.await.unwrap();
+        }
+        assert_eq!(store.get(&tenant(), "counters", "c").await.unwrap().unwrap().body, "40");
+    }
+
+    #[tokio::test]
+    async fn an_id_never_becomes_another_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open_documents(dir.path()).unwrap();
+        for id in ["", ".", "..", ".hidden", "a/b", "../x", "a\\b", "é", "a b", "a\0", &"x".repeat(129)] {
+            let put = store.put(&tenant(), "rules", id, "1", Expect::Any).await;
+            assert!(matches!(put, Err(DocumentError::BadId(_))), "{id:?}");
+            assert!(matches!(store.get(&tenant(), id, "a").await, Err(DocumentError::BadId(_))), "{id:?}");
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

@@ -18,3 +18,8 @@ pub(crate) mod file;
 mod sort;
 mod stats;
 pub(crate) mod writer;
+
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;

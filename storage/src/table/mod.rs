@@ -26,3 +26,6 @@ mod checkpoint;
 mod entry;
 mod live;
 pub(crate) mod log;
+
+#[cfg(test)]
+mod tests;
