@@ -26,7 +26,7 @@ pub(crate) fn rows(table: Table, times: &[i64], seed: usize) -> RecordBatch {
 
 fn array(field: &Field, rows: usize, seed: usize) -> ArrayRef {
     let null = |row: usize| field.is_nullable() && (row + seed).is_multiple_of(3);
-    let pick = |row: usize, of: usize| (row * 5 + seed) % of;
+    let pick = |row: usize, of: usize| (row * 7 + seed) % of;
     let some = |row: usize| (!null(row)).then_some(row);
     match field.data_type() {
         DataType::Int8 => {
