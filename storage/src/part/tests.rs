@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::{cast, concat_batches, sort_to_indices, take_record_batch};
@@ -31,7 +32,7 @@ fn open(data: &Path, part: &NewPart) -> ParquetRecordBatchReaderBuilder<File> {
 
 fn read(data: &Path, part: &NewPart) -> RecordBatch {
     let builder = open(data, part);
-    let schema = builder.schema().clone();
+    let schema = Arc::clone(builder.schema());
     let batches: Vec<RecordBatch> = builder.build().unwrap().map(Result::unwrap).collect();
     concat_batches(&schema, &batches).unwrap()
 }
@@ -154,7 +155,7 @@ fn short_texts_have_a_range() {
     let dir = tempfile::tempdir().unwrap();
     let times: Vec<i64> = (0..9).map(|row| NOON + row).collect();
     let batch = sample::rows(Table::Notices, &times, 0);
-    let titles = std::sync::Arc::new(arrow::array::StringArray::from_iter_values((0..9).map(|n| format!("é{n}"))));
+    let titles = Arc::new(arrow::array::StringArray::from_iter_values((0..9).map(|n| format!("é{n}"))));
     let mut columns = batch.columns().to_vec();
     columns[batch.schema().index_of(column::TITLE).unwrap()] = titles;
     let parts = write(dir.path(), Table::Notices, &[RecordBatch::try_new(batch.schema(), columns).unwrap()]);
@@ -184,6 +185,6 @@ fn other_readers_see_plain_text_and_can_skip_by_trace() {
     assert!(encoded(column::SPAN_ID, Encoding::DELTA_LENGTH_BYTE_ARRAY));
     assert!(encoded("events.list.item.time", Encoding::DELTA_BINARY_PACKED));
     assert!(encoded(column::SERVICE_NAME, Encoding::RLE_DICTIONARY));
-    let schema = open(dir.path(), &parts[0]).schema().clone();
-    assert_eq!(schema.field_with_name(column::SERVICE_NAME).unwrap().data_type(), &DataType::Utf8);
+    let file = open(dir.path(), &parts[0]);
+    assert_eq!(file.schema().field_with_name(column::SERVICE_NAME).unwrap().data_type(), &DataType::Utf8);
 }
