@@ -34,8 +34,12 @@ mod outbox;
 mod queue;
 mod record;
 mod rule;
+#[cfg(test)]
+mod sample_data;
 mod state;
 mod tap;
+#[cfg(test)]
+mod wing_tests;
 
 pub use alerting::Alerting;
 pub use config::Config;
