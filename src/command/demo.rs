@@ -98,7 +98,7 @@ async fn backfill(
             told.say_total();
         }
     }
-    let minutes = (until.0 - begin.0) / 60_000_000_000;
+    let minutes = (until.0 - begin.0 + 30_000_000_000) / 60_000_000_000;
     say(&format!("{minutes} minutes of the past sent in {:.1} s", told.begin.elapsed().as_secs_f64()));
     Ok(())
 }

@@ -61,7 +61,7 @@ mod tests {
             "columns": [{"name": "a"}, {"name": "body"}],
             "rows": [["1", "결제 실패"], [null, "x\ny\u{1b}[31m"]],
         });
-        let expected = "a  body\n-  ----------\n1  결제 실패\n   x\\ny\u{fffd}[31m\n(2 rows)\n";
+        let expected = "a  body\n-  ---------\n1  결제 실패\n   x\\ny\u{fffd}[31m\n(2 rows)\n";
         assert_eq!(draw(&answer).as_deref(), Some(expected));
         assert_eq!(draw(&serde_json::json!({"rows": []})), None);
     }

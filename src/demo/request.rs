@@ -213,7 +213,10 @@ impl Walk {
         operation.mishaps.iter().find(|mishap| self.rng.random_range(0..10_000) < share(mishap))
     }
 
-    /// The failing neighbour's span, the exception on `span`, and the line in the log.
+    /// The failing neighbour's span, the exception, and the line in the log.
+    ///
+    /// Java, Ruby and the like record the exception on the span, Python and .NET in the log, as their usual
+    /// instrumentations do: once, so that nobody counts it twice.
     fn tell_mishap(&mut self, mishap: &Mishap, operation: &'static Operation, frame: &Frame, span: &mut Span, at: u64) {
         let line = mishap.lines[usize::from(self.rng.random_bool(0.5))];
         let mut attributes = vec![text("enduser.id", self.session.user.clone())];
@@ -224,13 +227,16 @@ impl Walk {
                 text("exception.stacktrace", mishap.stacktrace),
             ];
             span.status = Some(Status { code: ERROR, message: mishap.message.to_owned() });
-            attributes.extend(exception.iter().cloned());
-            span.events.push(span::Event {
-                time_unix_nano: at,
-                name: "exception".to_owned(),
-                attributes: exception.into_iter().chain([boolean("exception.escaped", true)]).collect(),
-                ..span::Event::default()
-            });
+            if matches!(frame.service.language, "python" | "dotnet") {
+                attributes.extend(exception);
+            } else {
+                span.events.push(span::Event {
+                    time_unix_nano: at,
+                    name: "exception".to_owned(),
+                    attributes: exception.into_iter().chain([boolean("exception.escaped", true)]).collect(),
+                    ..span::Event::default()
+                });
+            }
             self.tell_broken_step(mishap, operation, frame, at);
         }
         self.log(frame, at, mishap.severity, text_value(self.session.fill(line)), attributes);

@@ -46,17 +46,18 @@ impl Session {
         let mut rest = template;
         while let Some(open) = rest.find('{') {
             out.push_str(&rest[..open]);
-            let Some(length) = rest[open..].find('}') else { break };
-            match &rest[open + 1..open + length] {
+            rest = &rest[open..];
+            let Some(close) = rest.find('}') else { break };
+            match &rest[1..close] {
                 "user" => out.push_str(&self.user),
                 "order" => out.push_str(&self.order),
                 "product" | "id" => out.push_str(&self.product),
                 "amount" => out.push_str(&self.amount.to_string()),
                 "locale" => out.push_str(self.locale),
                 "address" => out.push_str(&self.address),
-                _ => out.push_str(&rest[open..=open + length]),
+                _ => out.push_str(&rest[..=close]),
             }
-            rest = &rest[open + length + 1..];
+            rest = &rest[close + 1..];
         }
         out.push_str(rest);
         out
