@@ -37,7 +37,7 @@ async fn answer_health(State(house): State<Arc<House>>) -> Response {
         "status": if readiness.is_ok() { "ok" } else { "failing" },
         "reason": readiness.err(),
         "version": env!("CARGO_PKG_VERSION"),
-        "commit": env!("TRACELAKE_COMMIT"),
+        "commit": env!("BUILD_COMMIT"),
         "started": house.started().to_rfc3339(),
         "uptime_seconds": house.uptime().as_secs(),
         "tenants": house.tenant_count(),

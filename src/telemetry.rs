@@ -69,7 +69,7 @@ pub(crate) fn process_samples(started_seconds: f64) -> Vec<Sample> {
     let mut out = vec![
         Sample::gauge("tracelake_build_info", "Always 1; the labels name version and commit.", 1.0)
             .label("version", env!("CARGO_PKG_VERSION"))
-            .label("commit", env!("TRACELAKE_COMMIT")),
+            .label("commit", env!("BUILD_COMMIT")),
         Sample::gauge("process_start_time_seconds", "Start of the process, Unix seconds.", started_seconds),
     ];
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

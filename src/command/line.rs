@@ -10,7 +10,7 @@ use crate::config::schema::Config;
 
 /// Version, commit and on-disk format.
 pub(crate) const VERSION: &str =
-    concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("TRACELAKE_COMMIT"), ", on-disk format 1)");
+    concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("BUILD_COMMIT"), ", on-disk format 1)");
 
 #[derive(Debug, Parser)]
 #[command(

@@ -144,7 +144,7 @@ impl Loading {
             match key {
                 Some((section, key)) => self.set(section, key, text, name),
                 None if is_service_link(rest, text) => {}
-                None if ours || !rest.contains('_') || nearest(name).is_some() => {
+                None if ours || nearest(name).is_some() => {
                     let hint = nearest(name).map(|known| format!("; did you mean {known}?")).unwrap_or_default();
                     self.problems.push(format!("environment variable {name} is not known{hint}"));
                 }
