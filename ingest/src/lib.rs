@@ -26,3 +26,6 @@ pub use config::Config;
 pub use decode::decoder;
 pub use error::Error;
 pub use ingest::Ingest;
+
+#[cfg(test)]
+mod test;

@@ -58,14 +58,15 @@ impl Refused {
     /// A line for the sender: how many of which kind, empty when none.
     pub(crate) fn message(&self, signal: Signal) -> String {
         let noun = match signal {
-            Signal::Traces => "spans",
-            Signal::Logs | Signal::Audit => "log records",
-            Signal::Metrics => "data points",
+            Signal::Traces => "span",
+            Signal::Logs | Signal::Audit => "log record",
+            Signal::Metrics => "data point",
         };
+        let plural = if self.total() == 1 { "" } else { "s" };
         if self.total() == 0 {
             return String::new();
         }
-        let mut text = format!("{} {noun} refused:", self.total());
+        let mut text = format!("{} {noun}{plural} refused:", self.total());
         let told = Reason::ALL.into_iter().filter(|&reason| self.0[reason as usize] > 0);
         for (i, reason) in told.enumerate() {
             let comma = if i == 0 { "" } else { "," };

@@ -1,0 +1,18 @@
+//! The wing driven through its doors and its decoder.
+//!
+//! | file | protects |
+//! |---|---|
+//! | `bench.rs` | a sink that remembers, requests, cells of batches |
+//! | `sample.rs` | requests with every field set, in protobuf and JSON |
+//! | `golden.rs` | every field arrives in its column, from either encoding |
+//! | `refusal.rs` | bad records are refused alone, bad requests whole |
+//! | `http.rs` `grpc.rs` | answers of the doors |
+//! | `mutate.rs` | broken input never panics, and agrees with an independent reader |
+
+mod bench;
+mod golden;
+mod grpc;
+mod http;
+mod mutate;
+mod refusal;
+mod sample;
