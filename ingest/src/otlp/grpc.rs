@@ -123,7 +123,11 @@ async fn take(export: &Export, caller: &Caller, request: Request) -> Result<Inbo
     };
     let mut permit = export.permit();
     let limit = export.request_bytes();
-    let framed = body::read(body, limit + frame::PREFIX as u64, &mut permit).await?;
+    let framed = body::read(body, limit + frame::PREFIX as u64, &mut permit).await.map_err(|error| match error {
+        // The prefix of the frame is not part of the limit that the sender is told.
+        Error::TooLarge { what, setting, .. } => Error::TooLarge { what, limit, setting },
+        other => other,
+    })?;
     let (encoding, payload) = frame::read(framed, declared)?;
     let content_type = ContentType::Protobuf;
     Ok(Inbound { tenant: caller.tenant.clone(), content_type, encoding, payload, permit })
