@@ -58,8 +58,9 @@ impl House {
         };
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOW));
         let store = Store::open(storage, Arc::clone(&clock), Arc::new(NoReplay)).expect("an open store");
-        store.start().expect("a started store");
         let engine = Engine::new(Arc::clone(&store), config, clock);
+        store.attach(engine.tap()).expect("an attached tap");
+        store.start().expect("a started store");
         Self { store, engine, appended: AtomicU64::new(0), _dir: dir }
     }
 

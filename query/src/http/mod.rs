@@ -18,6 +18,8 @@ mod route;
 mod rows;
 mod sql;
 #[cfg(test)]
+mod native_tests;
+#[cfg(test)]
 mod tests;
 mod trace;
 

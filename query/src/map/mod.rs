@@ -17,3 +17,7 @@ pub(crate) mod node;
 pub(crate) mod parent;
 pub(crate) mod red;
 pub(crate) mod span;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod truth;

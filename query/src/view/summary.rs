@@ -182,3 +182,105 @@ fn is_error(one: &TraceSpan) -> bool {
 fn hex(span: u64) -> String {
     SpanId(span.to_be_bytes()).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::map::truth;
+    use opentelemetry_proto::tonic::trace::v1::{Span, Status};
+    use std::collections::HashMap;
+
+    /// A span: id, parent, service, start, end, whether it failed.
+    fn trace(spans: &[(u64, u64, &str, u64, u64, bool)]) -> Trace {
+        let mut trace = Trace::default();
+        for &(id, parent, service, start, end, failed) in spans {
+            let bytes = |id: u64| if id == 0 { Vec::new() } else { id.to_be_bytes().to_vec() };
+            let status = Some(Status { code: if failed { 2 } else { 0 }, message: String::new() });
+            let span = Span {
+                span_id: bytes(id),
+                parent_span_id: bytes(parent),
+                name: format!("s{id}"),
+                start_time_unix_nano: start,
+                end_time_unix_nano: end,
+                status,
+                ..Span::default()
+            };
+            trace.push_span(service, span);
+        }
+        trace.seal();
+        trace
+    }
+
+    fn summary(spans: &[(u64, u64, &str, u64, u64, bool)]) -> Summary {
+        summarise(TraceId([1; 16]), &trace(spans))
+    }
+
+    fn path(summary: &Summary) -> Vec<u64> {
+        summary.critical_path.iter().map(|id| u64::from_str_radix(id, 16).expect("hex")).collect()
+    }
+
+    #[test]
+    fn the_critical_path_walks_back_through_what_finished_last() {
+        let check = |spans: &[(u64, u64, &str, u64, u64, bool)], expected: &[u64]| {
+            assert_eq!(path(&summary(spans)), expected, "{spans:?}");
+        };
+        check(&[(1, 0, "a", 0, 10, false)], &[1]);
+        // One after the other: both; side by side: the one that ends last.
+        check(&[(1, 0, "a", 0, 10, false), (2, 1, "b", 1, 4, false), (3, 1, "c", 5, 9, false)], &[1, 2, 3]);
+        check(&[(1, 0, "a", 0, 10, false), (2, 1, "b", 1, 8, false), (3, 1, "c", 2, 9, false)], &[1, 3]);
+        // A child that outlives its parent counts up to the parent's end.
+        check(&[(1, 0, "a", 0, 10, false), (2, 1, "b", 1, 99, false), (3, 2, "c", 2, 8, false)], &[1, 2, 3]);
+        // Without a root the earliest span that lacks its parent begins; circles end.
+        check(&[(2, 7, "a", 5, 9, false), (3, 7, "a", 1, 4, false)], &[3]);
+        check(&[(1, 2, "a", 0, 9, false), (2, 1, "a", 1, 8, false)], &[]);
+    }
+
+    #[test]
+    fn a_summary_counts_each_service_and_tells_what_is_missing() {
+        let found = summary(&[
+            (1, 0, "a", 0, 10_000_000, false),
+            (2, 1, "b", 2_000_000, 6_000_000, true),
+            (3, 1, "b", 4_000_000, 8_000_000, false),
+            (4, 9, "c", 1_000_000, 30_000_000, false),
+        ]);
+        let times: Vec<(&str, usize, usize, f64)> =
+            found.services.iter().map(|one| (&one.name[..], one.spans, one.errors, one.self_ms)).collect();
+        assert_eq!(times, [("c", 1, 0, 29.0), ("b", 2, 1, 8.0), ("a", 1, 0, 4.0)]);
+        assert_eq!((found.span_count, found.error_count, found.duration_ns), (4, 1, 30_000_000));
+        assert_eq!(found.missing_parents, ["0000000000000009"]);
+        assert!(!found.complete);
+        assert_eq!(found.root.expect("a root").name, "s1");
+        assert!(summary(&[(1, 0, "a", 0, 1, false), (2, 1, "a", 0, 1, false)]).complete);
+    }
+
+    #[test]
+    fn self_times_of_real_traces_equal_the_truth() {
+        let Some(facts) = truth::facts("trainticket-2023-01-29.searches.json") else { return };
+        let slowest = facts["slowest"].as_array().expect("traces");
+        let mut traces: HashMap<Vec<u8>, Trace> = HashMap::new();
+        for fact in slowest {
+            let id = TraceId::parse(fact["trace_id"].as_str().expect("an id")).expect("an id");
+            traces.insert(id.0.to_vec(), Trace::default());
+        }
+        truth::spans("trainticket-2023-01-29", |service, span| {
+            if let Some(trace) = traces.get_mut(&span.trace_id) {
+                trace.push_span(service, span);
+            }
+        });
+        for fact in slowest {
+            let id = TraceId::parse(fact["trace_id"].as_str().expect("an id")).expect("an id");
+            let trace = traces.get_mut(&id.0.to_vec()).expect("a trace");
+            trace.seal();
+            let found = summarise(id, trace);
+            assert_eq!(Some(found.span_count as u64), fact["spans"].as_u64());
+            assert_eq!(Some(found.duration_ns), fact["duration_ns"].as_i64());
+            assert!(found.complete);
+            let expected = fact["self_time_ns_by_service"].as_object().expect("services");
+            assert_eq!(found.services.len(), expected.len());
+            for service in &found.services {
+                let truth = expected[&service.name].as_f64().expect("ns") / 1e6;
+                assert!((service.self_ms - truth).abs() < 1e-6, "{}: {} {truth}", service.name, service.self_ms);
+            }
+        }
+    }
+}

@@ -88,6 +88,20 @@ impl Trace {
         }
     }
 
+    /// Takes in one span as it would come out of a row.
+    #[cfg(test)]
+    pub(crate) fn push_span(&mut self, service: &str, span: Span) {
+        let link = Link {
+            span: span_number(&span.span_id),
+            parent: span_number(&span.parent_span_id),
+            kind: i8::try_from(span.kind).unwrap_or(0),
+            service: self.services.intern_text(service),
+        };
+        let resource = self.resources.intern(Default::default());
+        let scope = self.scopes.intern(Default::default());
+        self.spans.push(TraceSpan { link, span, resource, scope });
+    }
+
     /// Orders the spans and keeps of each the row that came last.
     pub(crate) fn seal(&mut self) {
         let identity = |span: &TraceSpan| (span.link.span, span.link.kind, span.link.service);

@@ -1,0 +1,217 @@
+//! The map against made-up traces, and against the facts of three real systems.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tracelake_model::{TimeRange, UnixNano};
+
+use super::edge::incomplete;
+use super::graph::{Link as Drawn, draw};
+use super::node::NodeKind;
+use super::parent::{CLIENT, CONSUMER, Link, PRODUCER, SERVER, span_number};
+use super::span::{Detail, NONE, Span, SpanSet};
+use super::truth;
+use crate::view::service::list_services;
+
+const ALL: TimeRange = TimeRange::ALL;
+const INTERNAL: i8 = 1;
+
+/// A span of trace 1: id, parent, service, kind, peer.
+type Made<'a> = (u64, u64, &'a str, i8, Option<(NodeKind, &'a str)>);
+
+fn set(spans: &[Made<'_>]) -> SpanSet {
+    let mut set = SpanSet::new(Detail::default());
+    for &(id, parent, service, kind, peer) in spans {
+        let service = set.services.intern_text(service);
+        let link = Link { span: id, parent, kind, service };
+        let peer = peer.map_or(NONE, |(kind, name)| set.peers.intern((kind, name.to_owned())));
+        let trace = set.traces.intern([1; 16]);
+        let start = i64::try_from(id).expect("small ids") * 100;
+        let span = Span { trace, link, start, duration_ns: 10, name: NONE, peer, status: 0, matched: false };
+        set.spans.push(span);
+    }
+    set.seal();
+    set
+}
+
+fn told(edge: &Drawn) -> String {
+    let inferred = if edge.inferred { "?" } else { "" };
+    format!("{} -> {} {:?}{inferred} {}/{}", edge.source, edge.target, edge.kind, edge.calls, edge.errors)
+}
+
+fn check(spans: &[Made<'_>], expected: &[&str]) {
+    let map = draw(&set(spans), ALL, None);
+    assert_eq!(map.edges.iter().map(told).collect::<Vec<_>>(), expected, "{spans:?}");
+}
+
+#[test]
+fn a_call_is_a_child_in_another_service_whatever_the_kinds() {
+    check(
+        &[(1, 0, "a", SERVER, None), (2, 1, "a", CLIENT, None), (3, 2, "b", SERVER, None)],
+        &["service:a -> service:b Call 1/0"],
+    );
+    check(&[(1, 0, "a", INTERNAL, None), (2, 1, "b", INTERNAL, None)], &["service:a -> service:b Call 1/0"]);
+    check(&[(1, 0, "a", SERVER, None), (2, 1, "a", CLIENT, None), (3, 9, "b", SERVER, None)], &[]);
+    // The very same span twice is one call.
+    check(
+        &[(1, 0, "a", CLIENT, None), (2, 1, "b", SERVER, None), (2, 1, "b", SERVER, None)],
+        &["service:a -> service:b Call 1/0"],
+    );
+    // Client and server that share one id.
+    check(
+        &[(1, 0, "a", SERVER, None), (2, 1, "a", CLIENT, None), (2, 1, "b", SERVER, None), (3, 2, "b", CLIENT, None)],
+        &["service:a -> service:b Call 1/0"],
+    );
+}
+
+#[test]
+fn a_client_without_child_leads_to_the_peer_it_names() {
+    let db = Some((NodeKind::Database, "mysql/shop"));
+    let pay = Some((NodeKind::External, "pay.example"));
+    check(
+        &[(1, 0, "a", SERVER, None), (2, 1, "a", CLIENT, db), (3, 1, "a", CLIENT, pay)],
+        &["service:a -> database:mysql/shop Database? 1/0", "service:a -> external:pay.example External? 1/0"],
+    );
+    // The peer that answered with a span of its own is that service.
+    check(&[(1, 0, "a", CLIENT, pay), (2, 1, "b", SERVER, None)], &["service:a -> service:b Call 1/0"]);
+}
+
+#[test]
+fn a_message_goes_by_its_queue_and_between_its_services() {
+    let queue = Some((NodeKind::Queue, "orders"));
+    let sent = [(1, 0, "a", PRODUCER, queue), (2, 1, "b", CONSUMER, queue), (3, 2, "b", CONSUMER, queue)];
+    check(
+        &sent,
+        &[
+            "service:a -> service:b Messaging 1/0",
+            "service:a -> queue:orders Messaging? 1/0",
+            "queue:orders -> service:b Messaging? 1/0",
+        ],
+    );
+    check(&[(1, 0, "a", PRODUCER, None), (2, 1, "b", CONSUMER, None)], &["service:a -> service:b Messaging 1/0"]);
+}
+
+#[test]
+fn a_range_holds_the_calls_that_start_in_it_wherever_their_parent_starts() {
+    let spans = set(&[
+        (1, 0, "a", CLIENT, None),
+        (2, 1, "b", SERVER, None),
+        (3, 1, "c", SERVER, None),
+        (4, 9, "d", SERVER, None),
+    ]);
+    let range = |start, end| TimeRange { start: UnixNano(start), end: UnixNano(end) };
+    let edges = |range| draw(&spans, range, None).edges.iter().map(told).collect::<Vec<_>>();
+    assert_eq!(edges(range(200, 300)), ["service:a -> service:b Call 1/0"]);
+    assert_eq!(edges(range(201, 301)), ["service:a -> service:c Call 1/0"]);
+    assert!(edges(range(0, 200)).is_empty());
+    assert_eq!(incomplete(&spans, range(400, 401)), [[1; 16]]);
+    assert!(incomplete(&spans, range(0, 400)).is_empty());
+}
+
+#[test]
+fn a_map_of_one_service_shows_its_neighbours_only() {
+    let spans = set(&[
+        (1, 0, "a", CLIENT, None),
+        (2, 1, "b", CLIENT, None),
+        (3, 2, "c", SERVER, None),
+        (4, 0, "d", SERVER, None),
+    ]);
+    let ids = |service| draw(&spans, ALL, service).nodes.into_iter().map(|node| node.id).collect::<Vec<_>>();
+    assert_eq!(ids(None).len(), 4);
+    assert_eq!(ids(Some("a")), ["service:a", "service:b"]);
+    assert_eq!(ids(Some("d")), ["service:d"]);
+    assert!(ids(Some("nobody")).is_empty());
+}
+
+#[test]
+fn figures_and_evidence_come_from_the_calls() {
+    let mut spans = set(&[(1, 0, "a", CLIENT, None), (2, 1, "b", SERVER, None), (3, 1, "b", SERVER, None)]);
+    spans.spans[1].duration_ns = 2_000_000;
+    spans.spans[2].duration_ns = 4_000_000;
+    spans.spans[2].status = 2;
+    let map = serde_json::to_value(draw(&spans, ALL, None)).expect("JSON");
+    let edge = &map["edges"][0];
+    assert_eq!((edge["calls"].as_u64(), edge["errors"].as_u64()), (Some(2), Some(1)));
+    assert_eq!((edge["error_rate"].as_f64(), edge["p50_ms"].as_f64()), (Some(0.5), Some(3.0)));
+    assert_eq!(edge["examples"], serde_json::json!(["01010101010101010101010101010101"]));
+    assert_eq!((edge["kind"].as_str(), &map["nodes"][1]["kind"]), (Some("call"), &Value::from("service")));
+    assert_eq!((map["nodes"][0]["requests"].as_u64(), map["nodes"][1]["requests"].as_u64()), (Some(0), Some(2)));
+}
+
+fn replayed(name: &str) -> SpanSet {
+    let mut set = SpanSet::new(Detail::default());
+    truth::spans(name, |service, span| {
+        let nanos = |time: u64| i64::try_from(time).expect("a time");
+        let link = Link {
+            span: span_number(&span.span_id),
+            parent: span_number(&span.parent_span_id),
+            kind: i8::try_from(span.kind).expect("a kind"),
+            service: set.services.intern_text(service),
+        };
+        let trace = set.traces.intern(span.trace_id.as_slice().try_into().expect("a trace id"));
+        let start = nanos(span.start_time_unix_nano);
+        let status = span.status.map_or(0, |status| i8::try_from(status.code).expect("a code"));
+        let duration_ns = nanos(span.end_time_unix_nano) - start;
+        set.spans.push(Span { trace, link, start, duration_ns, name: NONE, peer: NONE, status, matched: false });
+    });
+    set.seal();
+    set
+}
+
+fn close(found: &Value, expected_ns: &Value, what: &str) {
+    let (found, expected) = (found.as_f64().expect("ms"), expected_ns.as_f64().expect("ns") / 1e6);
+    assert!((found - expected).abs() <= expected.abs() * 1e-9, "{what}: {found} ms, in truth {expected} ms");
+}
+
+#[test]
+fn the_maps_of_real_systems_equal_the_truth() {
+    for name in truth::SETS {
+        let Some(facts) = truth::facts(&format!("{name}.truth.json")) else { return };
+        let set = replayed(name);
+        assert_eq!(Some(set.spans.len() as u64), facts["distinct_spans"].as_u64(), "{name}");
+        let begun = std::time::Instant::now();
+        let map = draw(&set, ALL, None);
+        eprintln!("{name}: {} spans drawn in {:?}", set.spans.len(), begun.elapsed());
+        let found: BTreeMap<(String, String), u64> =
+            map.edges.iter().map(|edge| ((edge.source.clone(), edge.target.clone()), edge.calls)).collect();
+        let end = |edge: &Value, key: &str| format!("service:{}", edge[key].as_str().expect("a service"));
+        let expected: BTreeMap<(String, String), u64> = facts["service_edges"]
+            .as_array()
+            .expect("edges")
+            .iter()
+            .map(|edge| ((end(edge, "from"), end(edge, "to")), edge["calls"].as_u64().expect("calls")))
+            .collect();
+        assert_eq!(found, expected, "{name}");
+        assert!(incomplete(&set, ALL).is_empty(), "{name}: no span of this set lacks its parent");
+    }
+}
+
+#[test]
+fn the_figures_of_a_real_system_equal_the_truth() {
+    let Some(facts) = truth::facts("trainticket-2023-01-29.searches.json") else { return };
+    let set = replayed("trainticket-2023-01-29");
+    let map = serde_json::to_value(draw(&set, ALL, None)).expect("JSON");
+    let edges = map["edges"].as_array().expect("edges");
+    let expected = facts["edges"].as_array().expect("edges");
+    assert_eq!(edges.len(), expected.len());
+    for truth in expected {
+        let end = |key: &str| format!("service:{}", truth[key].as_str().expect("a service"));
+        let is_it = |edge: &&Value| edge["source"] == end("from").as_str() && edge["target"] == end("to").as_str();
+        let edge = edges.iter().find(is_it).unwrap_or_else(|| panic!("no edge {truth}"));
+        assert_eq!((&edge["calls"], &edge["errors"]), (&truth["calls"], &truth["failed"]), "{truth}");
+        close(&edge["p95_ms"], &truth["p95_server_ns"], &truth.to_string());
+    }
+    let services = serde_json::to_value(list_services(&set, ALL)).expect("JSON");
+    let nodes = map["nodes"].as_array().expect("nodes");
+    for (name, truth) in facts["red_by_service"].as_object().expect("services") {
+        let service = services.as_array().expect("a list").iter().find(|one| one["name"] == name.as_str());
+        let node = nodes.iter().find(|node| node["name"] == name.as_str());
+        for found in [service, node] {
+            let found = found.unwrap_or_else(|| panic!("no service {name}"));
+            assert_eq!((&found["requests"], &found["errors"]), (&truth["requests"], &truth["errors"]), "{name}");
+            close(&found["p50_ms"], &truth["p50_ns"], name);
+            close(&found["p95_ms"], &truth["p95_ns"], name);
+            close(&found["p99_ms"], &truth["p99_ns"], name);
+        }
+    }
+}
