@@ -12,13 +12,13 @@
 pub(crate) mod cell;
 mod log;
 mod native;
+#[cfg(test)]
+mod native_tests;
 pub(crate) mod parameter;
 pub(crate) mod reply;
 mod route;
 mod rows;
 mod sql;
-#[cfg(test)]
-mod native_tests;
 #[cfg(test)]
 mod tests;
 mod trace;

@@ -85,12 +85,12 @@ pub(crate) fn draw(set: &SpanSet, range: TimeRange, service: Option<&str>) -> Se
             edge.calls.iter().for_each(|call| target.add(call.duration_ns, call.error));
         }
     }
-    ServiceMap {
-        start: range.start.to_rfc3339(),
-        end: range.end.to_rfc3339(),
-        nodes: nodes.into_iter().map(|(end, red)| node(set, range, end, red)).collect(),
-        edges: edges.into_iter().map(|edge| link(set, range, edge)).collect(),
-    }
+    let mut nodes: Vec<Node> = nodes.into_iter().map(|(end, red)| node(set, range, end, red)).collect();
+    let mut edges: Vec<Link> = edges.into_iter().map(|edge| link(set, range, edge)).collect();
+    // Numbers given while reading depend on the order of rows, which no answer may show.
+    nodes.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+    edges.sort_by(|a, b| (&a.source, &a.target).cmp(&(&b.source, &b.target)));
+    ServiceMap { start: range.start.to_rfc3339(), end: range.end.to_rfc3339(), nodes, edges }
 }
 
 /// What each service answered: its SERVER and CONSUMER spans. Services with other spans only stand there with none.

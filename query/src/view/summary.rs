@@ -269,7 +269,7 @@ mod tests {
         });
         for fact in slowest {
             let id = TraceId::parse(fact["trace_id"].as_str().expect("an id")).expect("an id");
-            let trace = traces.get_mut(&id.0.to_vec()).expect("a trace");
+            let trace = traces.get_mut(id.0.as_slice()).expect("a trace");
             trace.seal();
             let found = summarise(id, trace);
             assert_eq!(Some(found.span_count as u64), fact["spans"].as_u64());
