@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -20,8 +20,9 @@ use crate::config::Config;
 use crate::delivery::courier::{Courier, Deliveries, Lanes};
 use crate::delivery::webhook::Webhook;
 use crate::derived::{store_rows, store_rows_once};
+use crate::episode::EpisodeState;
 use crate::error::Error;
-use crate::http;
+use crate::http::route;
 use crate::matching::{Counters, Matching};
 use crate::outbox::{Outbox, OutboxLimits};
 use crate::queue::Queue;
@@ -137,7 +138,7 @@ impl Alerting {
 
     /// The routes under `/api/v1/alerting/`.
     pub fn router(self: &Arc<Self>) -> Router {
-        http::router(http::Context {
+        route::router(route::Context {
             registry: Arc::clone(&self.registry),
             outbox: Arc::clone(&self.outbox),
             webhook: Arc::clone(&self.webhook),
@@ -150,14 +151,14 @@ impl Alerting {
     pub fn stats(&self) -> Vec<Sample> {
         let (pending, firing, rows_dropped) = {
             let ledger = self.outbox.ledger();
-            let firing = ledger.episodes.values().filter(|e| e.state == crate::episode::EpisodeState::Firing).count();
+            let firing = ledger.episodes.values().filter(|e| e.state == EpisodeState::Firing).count();
             (ledger.due.len(), firing, ledger.rows_dropped)
         };
         let (flying, open) = {
             let lanes = self.courier.lanes.lock();
             (lanes.len(), lanes.open_breakers())
         };
-        let count = |figure: &std::sync::atomic::AtomicU64| figure.load(Ordering::Relaxed);
+        let count = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
         let (seen, sent) = (&self.counters, &self.deliveries);
         let attempts = |result: &str, figure| {
             let help = "Delivery attempts of notices by how they ended.";

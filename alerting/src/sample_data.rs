@@ -149,10 +149,13 @@ impl Sink for RecordingSink {
     }
 }
 
+type Place = (String, String, String);
+
 /// Documents in memory.
 #[derive(Default)]
 pub(crate) struct MemoryDocuments {
-    all: Mutex<BTreeMap<(String, String, String), (String, u64)>>,
+    /// By tenant, kind and id: body and version.
+    all: Mutex<BTreeMap<Place, (String, u64)>>,
 }
 
 impl MemoryDocuments {

@@ -15,6 +15,7 @@ use tracelake_model as model;
 use tracing::{info, warn};
 
 use crate::delivery::breaker::Breaker;
+use crate::delivery::receiver::Receiver;
 use crate::delivery::retry;
 use crate::delivery::webhook::{Delivery, Outcome, Webhook};
 use crate::error::Error;
@@ -167,7 +168,7 @@ impl Courier {
         self.webhook.send(&receiver, &notice.notice_id, &notice.body, self.clock.now()).await
     }
 
-    async fn receiver(&self, notice: &Notice) -> Result<Option<Arc<crate::delivery::receiver::Receiver>>, Error> {
+    async fn receiver(&self, notice: &Notice) -> Result<Option<Arc<Receiver>>, Error> {
         let Ok(tenant) = TenantId::new(&notice.tenant) else { return Ok(None) };
         let rules = self.registry.load(&tenant).await?;
         Ok(rules.receivers.get(&notice.receiver_id).map(|(receiver, _)| Arc::clone(receiver)))

@@ -4,6 +4,7 @@
 //! into an answer, so that a test delivery cannot be used to look inside a network.
 
 use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
@@ -93,7 +94,7 @@ impl Webhook {
             }
             Client::builder()
                 .user_agent(concat!("Tracelake/", env!("CARGO_PKG_VERSION")))
-                .dns_resolver(std::sync::Arc::new(Guard { private_receivers: self.private_receivers }))
+                .dns_resolver(Arc::new(Guard { private_receivers: self.private_receivers }))
                 .redirect(redirect::Policy::none())
                 .no_proxy()
                 .timeout(self.timeout)

@@ -10,7 +10,5 @@
 mod alert;
 mod receiver;
 mod reply;
-mod route;
+pub(crate) mod route;
 mod rule;
-
-pub(crate) use route::{Context, router};
