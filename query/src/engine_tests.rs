@@ -21,8 +21,8 @@ fn span(number: u8) -> Value {
     let start = NOW.0 + i64::from(number) * SECOND;
     json!({
         "trace_id": trace(number), "span_id": format!("{number:02x}").repeat(8),
-        "parent_span_id": if number % 2 == 0 { json!(null) } else { json!("1122334455667788") },
-        "service_name": if number % 3 == 0 { "cart" } else { "front" },
+        "parent_span_id": if number.is_multiple_of(2) { json!(null) } else { json!("1122334455667788") },
+        "service_name": if number.is_multiple_of(3) { "cart" } else { "front" },
         "name": format!("op{number}"), "kind": 1 + number % 5, "status_code": number % 3,
         "start_unix_nano": start, "end_unix_nano": start + 1000, "duration_ns": 1000,
         "http_response_status_code": 200 + i64::from(number), "http_route": "/cart",
