@@ -46,7 +46,8 @@ pub(crate) async fn run(
 }
 
 /// Exactly one statement. Parse errors say where.
-pub(crate) fn parse(query: &str) -> Result<Statement, Error> {
+fn parse(query: &str) -> Result<Statement, Error> {
+    permit::check_depth(query)?;
     let mut statements = DFParserBuilder::new(query).build()?.parse_statements()?;
     match (statements.pop_front(), statements.len()) {
         (Some(statement), 0) => Ok(statement),

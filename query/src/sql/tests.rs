@@ -164,3 +164,29 @@ async fn a_session_lists_its_tables_only() {
     assert_eq!(names, ["tracelake"]);
     assert_eq!(Table::ALL.len() + 1, 8);
 }
+
+#[tokio::test]
+async fn a_statement_deeper_than_a_stack_is_refused_and_the_deepest_allowed_runs() {
+    let house = House::new();
+    let equal = |count: usize, by: &str| vec!["service_name = 'x'"; count].join(by);
+    let check = async |query: String, allowed: bool| {
+        let told = house.ask(&query).await.map(drop).map_err(|fault| fault.to_string());
+        let start: String = query.chars().take(60).collect();
+        assert_eq!(told.is_ok(), allowed, "{start}: {told:?}");
+    };
+    for count in [500, 100_000] {
+        let allowed = count == 500;
+        check(format!("SELECT {}", vec!["1"; count].join("+")), allowed).await;
+        check(format!("SELECT 1{}", "::int".repeat(count)), allowed).await;
+        check(vec!["SELECT 1"; count].join(" UNION ALL "), allowed).await;
+        check(format!("SELECT {}true", "NOT ".repeat(count)), false).await;
+        check(format!("SELECT {}1{}", "(".repeat(count), ")".repeat(count)), false).await;
+        check(format!("SELECT 1 FROM {}", vec!["spans"; count].join(", ")), false).await;
+        check(format!("SELECT 1 FROM spans WHERE trace_id IN ({})", vec!["'00'"; count / 20].join(", ")), true).await;
+    }
+    check(format!("SELECT 1 FROM spans WHERE {}", equal(250, " AND ")), true).await;
+    check(format!("SELECT 1 FROM spans WHERE {}", equal(250, " OR ")), true).await;
+    check(format!("SELECT 1 FROM spans WHERE {}", equal(50_000, " AND ")), false).await;
+    check(vec!["SELECT 1"; 60].join(" UNION ALL "), true).await;
+    check(format!("SELECT 1 FROM (SELECT 1) t {}", "CROSS JOIN (SELECT 1) ".repeat(40)), true).await;
+}
