@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -18,11 +19,12 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
 use crate::config::value::Address;
+use crate::counted::{Counted, ENOUGH};
 use crate::error::Error;
 
 /// Connections of one door at a time; further ones wait in the system's backlog.
 const CONNECTIONS_MAX: usize = 4096;
-/// Until the first byte, and for a TLS handshake.
+/// Until enough is said to be a request, and for a TLS handshake.
 const GREETING: Duration = Duration::from_secs(10);
 /// For the headers of an HTTP/1 request, and how long an idle HTTP/1 connection is kept.
 const HEADERS: Duration = Duration::from_secs(60);
@@ -110,33 +112,19 @@ impl Listener {
 }
 
 async fn serve_stream(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, mut drain: watch::Receiver<bool>) {
-    let greeting = async {
-        match tls {
-            None => {
-                stream.peek(&mut [0; 1]).await?;
-                Ok::<_, io::Error>(Either::Plain(stream))
-            }
-            Some(tls) => tls.accept(stream).await.map(|stream| Either::Tls(Box::new(stream))),
-        }
-    };
+    let Some(tls) = tls else { return serve_connection(stream, router, drain, GREETING).await };
     let greeted = tokio::select! {
-        greeted = tokio::time::timeout(GREETING, greeting) => greeted,
+        greeted = tokio::time::timeout(GREETING, tls.accept(stream)) => greeted,
         () = drained(&mut drain) => return,
     };
     match greeted {
-        Ok(Ok(Either::Plain(stream))) => serve_connection(stream, router, drain).await,
-        Ok(Ok(Either::Tls(stream))) => serve_connection(*stream, router, drain).await,
+        Ok(Ok(stream)) => serve_connection(stream, router, drain, GREETING).await,
         Ok(Err(error)) => debug!(%error, "connection ended before a request"),
-        Err(_) => debug!("connection said nothing"),
+        Err(_) => debug!("no tls handshake in time"),
     }
 }
 
-enum Either {
-    Plain(TcpStream),
-    Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
-}
-
-async fn serve_connection<S>(stream: S, router: Router, mut drain: watch::Receiver<bool>)
+async fn serve_connection<S>(stream: S, router: Router, mut drain: watch::Receiver<bool>, greeting: Duration)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -150,9 +138,17 @@ where
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEADER_BYTES);
     let service = TowerToHyperService::new(router);
+    let (stream, read) = Counted::new(stream);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mute = async {
+        tokio::time::sleep(greeting).await;
+        if read.load(Ordering::Relaxed) >= ENOUGH {
+            std::future::pending::<()>().await;
+        }
+    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = mute => return debug!("connection said too little in time"),
         () = drained(&mut drain) => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -160,5 +156,63 @@ where
     };
     if let Err(error) = ended {
         debug!(%error, "connection ended with an error");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// A door on a free port, its address, and the switch that drains it.
+    async fn open() -> (SocketAddr, watch::Sender<bool>, tokio::task::JoinHandle<()>) {
+        let address = Address::parse("127.0.0.1:0").expect("an address");
+        let listener = Listener::bind("http", &address, None).await.expect("bound").expect("open");
+        let taken = listener.address().expect("an address");
+        let (drain, draining) = watch::channel(false);
+        let slow = || async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            "done"
+        };
+        let router = Router::new().route("/", get(|| async { "here" })).route("/slow", get(slow));
+        (taken, drain, tokio::spawn(listener.serve(router, draining)))
+    }
+
+    async fn ask(address: SocketAddr, text: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        stream.write_all(text.as_bytes()).await.expect("written");
+        stream
+    }
+
+    #[tokio::test]
+    async fn draining_finishes_what_is_under_way_and_takes_nothing_new() {
+        let (address, drain, serving) = open().await;
+        let mut slow = ask(address, "GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let mut idle = ask(address, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let mut first = [0; 15];
+        idle.read_exact(&mut first).await.expect("an answer");
+        assert_eq!(&first, b"HTTP/1.1 200 OK");
+        // The slow request has had time to arrive: the other one, sent later, was answered.
+        drain.send(true).expect("listening");
+        let mut answer = String::new();
+        slow.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.ends_with("done"), "{answer}");
+        tokio::time::timeout(Duration::from_secs(5), serving).await.expect("ends").expect("without a panic");
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_says_too_little_is_ended() {
+        let short = Duration::from_millis(50);
+        for said in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM"] {
+            let (client, server) = tokio::io::duplex(1024);
+            let (_drain, draining) = watch::channel(false);
+            let (mut client, router) = (client, Router::new());
+            client.write_all(said.as_bytes()).await.expect("written");
+            let ended = tokio::time::timeout(GREETING, serve_connection(server, router, draining, short)).await;
+            assert!(ended.is_ok(), "{said:?} held the connection");
+        }
     }
 }

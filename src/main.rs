@@ -7,6 +7,7 @@ mod admin;
 mod auth;
 mod command;
 mod config;
+mod counted;
 mod demo;
 mod error;
 mod health;

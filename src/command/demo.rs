@@ -22,7 +22,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// Runs until it is done or Ctrl-C.
 pub(crate) async fn run(args: &DemoArgs) -> Result<(), Error> {
     let config = args.load()?;
-    let sender = Sender::new(&config.demo.endpoint, args.token.as_deref())?;
+    let authority = args.ca_cert.as_ref().map(std::fs::read).transpose();
+    let authority = authority.map_err(|error| Error::Usage(format!("--ca-cert: {error}")))?;
+    let sender = Sender::new(&config.demo.endpoint, authority.as_deref(), args.token.as_deref())?;
     let clock = SystemClock;
     let now = clock.now();
     let (begin, until) = match &args.start {

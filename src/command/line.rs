@@ -142,6 +142,9 @@ pub(crate) struct DemoArgs {
     /// Bearer token with the role ingest
     #[arg(long, env = "TRACELAKE_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+    /// PEM file of the authority behind an https endpoint
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_cert: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -152,6 +155,9 @@ pub(crate) struct RemoteArgs {
     /// Bearer token
     #[arg(long, env = "TRACELAKE_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+    /// PEM file of an authority to trust besides the system's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_cert: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

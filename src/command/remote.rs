@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::time::Duration;
 
-use reqwest::{Client, Response};
+use reqwest::{Certificate, Client, Response};
 use serde_json::Value;
 
 use crate::command::line::RemoteArgs;
 use crate::error::Error;
+use crate::server::describe;
 
 /// How long connecting may take. Answers may take as long as the server's own limits let them.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -21,10 +22,17 @@ pub(crate) async fn post(
 ) -> Result<Response, Error> {
     let server = remote.server.trim_end_matches('/');
     let fault = |error: reqwest::Error| {
-        let reason = if error.is_connect() { "nobody answers there".to_owned() } else { error.to_string() };
-        Error::Server(format!("{server}: {reason}; is the server running, and is this its address (--server)?"))
+        let reason = describe(&error);
+        Error::Server(format!("{reason}; is the server running, and is {server} its address (--server)?"))
     };
-    let client = Client::builder().connect_timeout(CONNECT).no_proxy().build().map_err(fault)?;
+    let mut builder = Client::builder().connect_timeout(CONNECT).no_proxy();
+    if let Some(file) = &remote.ca_cert {
+        let trouble = |detail: String| Error::Usage(format!("--ca-cert {}: {detail}", file.display()));
+        let pem = std::fs::read(file).map_err(|error| trouble(error.to_string()))?;
+        let authority = Certificate::from_pem(&pem).map_err(|error| trouble(error.to_string()))?;
+        builder = builder.add_root_certificate(authority);
+    }
+    let client = builder.build().map_err(fault)?;
     let mut request = client.post(format!("{server}{route}")).header("accept", accept);
     if let Some(token) = &remote.token {
         request = request.bearer_auth(token);

@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use tonic::codec::CompressionEncoding;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status};
 
 use crate::demo::generator::Slice;
@@ -28,6 +28,9 @@ pub(crate) enum SendError {
     /// Not an address.
     #[error("{0:?} is not an OTLP/gRPC address; use http://host:port such as http://127.0.0.1:4317")]
     Endpoint(String),
+    /// https needs to know whom to trust.
+    #[error("{0} speaks TLS; name the certificate of its authority with --ca-cert")]
+    Authority(String),
     /// Not a token.
     #[error("the token holds characters that no header can carry")]
     Token,
@@ -62,14 +65,19 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
-    /// Takes `http://host:port` and an optional bearer token.
-    pub(crate) fn new(endpoint: &str, token: Option<&str>) -> Result<Self, SendError> {
+    /// Takes `http://host:port`, or `https://host:port` with the authority's certificate, and an optional token.
+    pub(crate) fn new(endpoint: &str, authority: Option<&[u8]>, token: Option<&str>) -> Result<Self, SendError> {
         let fault = || SendError::Endpoint(endpoint.to_owned());
-        let address = endpoint.strip_prefix("http://").ok_or_else(fault)?;
-        if address.is_empty() {
-            return Err(fault());
+        let mut target = Endpoint::from_shared(endpoint.to_owned()).map_err(|_| fault())?;
+        match (target.uri().scheme_str(), target.uri().host(), authority) {
+            (Some("http"), Some(_), None) => {}
+            (Some("https"), Some(_), Some(pem)) => {
+                let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
+                target = target.tls_config(tls).map_err(|_| fault())?;
+            }
+            (Some("https"), Some(_), None) => return Err(SendError::Authority(endpoint.to_owned())),
+            _ => return Err(fault()),
         }
-        let target = Endpoint::from_shared(endpoint.to_owned()).map_err(|_| fault())?;
         let token = token.map(|token| format!("Bearer {token}").parse().map_err(|_| SendError::Token)).transpose()?;
         let channel = target.connect_timeout(Duration::from_secs(3)).timeout(ATTEMPT).connect_lazy();
         Ok(Self { endpoint: endpoint.to_owned(), channel, token })
