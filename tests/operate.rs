@@ -22,7 +22,7 @@ fn must_refuse(folder: &Path, extra: &[&str], code: i32, words: &[&str]) {
 fn a_data_directory_in_use_is_refused_and_its_owner_goes_on() {
     let house = House::start();
     let folder = house.data_dir();
-    must_refuse(folder.parent().expect("a parent"), &[], 1, &["in use", "data-dir"]);
+    must_refuse(folder.parent().expect("a parent"), &[], 1, &["locked", "data-dir"]);
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn a_data_directory_of_a_newer_format_is_refused_and_left_alone() {
     let data = folder.path().join("data-dir");
     fs::create_dir(&data).expect("created");
     fs::write(data.join("FORMAT"), "tracelake 99\n").expect("written");
-    must_refuse(folder.path(), &[], 1, &["99", "newer"]);
+    must_refuse(folder.path(), &[], 1, &["99", "FORMAT"]);
     assert_eq!(fs::read_to_string(data.join("FORMAT")).expect("still there"), "tracelake 99\n");
 }
 

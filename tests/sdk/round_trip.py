@@ -262,7 +262,7 @@ def point_facts(metric):
     kind = metric.WhichOneof("data")
     data = getattr(metric, kind)
     for point in data.data_points:
-        facts = {"type": kind, "time": str(point.time_unix_nano), "start_time": str(point.start_time_unix_nano), "flags": str(point.flags),
+        facts = {"type": kind, "time": str(point.time_unix_nano), "start_time": str(point.start_time_unix_nano) if point.start_time_unix_nano else None, "flags": str(point.flags),
                  "description": metric.description or None, "unit": metric.unit or None, "attributes": typed(json_attributes(point.attributes))}
         if kind in ("sum", "histogram", "exponential_histogram"):
             facts["temporality"] = {0: "unspecified", 1: "delta", 2: "cumulative"}[data.aggregation_temporality]
