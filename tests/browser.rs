@@ -11,7 +11,7 @@ use crate::house::{House, run, tool};
 fn a_person_walks_from_the_map_to_a_trace_and_its_logs() {
     let house = House::start();
     let mut demo = Command::new(env!("CARGO_BIN_EXE_tracelake"));
-    demo.args(["demo", "--once", "--endpoint"]).arg(format!("http://{}", house.grpc));
+    demo.args(["demo", "--once", "--rate", "5", "--endpoint"]).arg(format!("http://{}", house.grpc));
     let output = run(&mut demo);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let browser = tool("TRACELAKE_TEST_CHROMIUM");

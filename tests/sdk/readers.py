@@ -35,7 +35,8 @@ def counts(path, column):
     yield "deltalake", arrow.num_rows, sum(value.as_py() for value in arrow.column(column))
     frame = polars.scan_delta(path).select(polars.len().alias("n"), polars.col(column).sum().alias("s")).collect()
     yield "polars", frame["n"][0], frame["s"][0]
-    n, total = duckdb.sql(f"SELECT COUNT(*), SUM({column}) FROM read_parquet({files!r}, hive_partitioning = true)").fetchone()
+    query = f"SELECT COUNT(*), SUM({column}) FROM read_parquet({files!r}, hive_partitioning = true)"
+    [(n, total)] = duckdb.sql(query).fetchall()
     yield "duckdb", n, total
 
 
