@@ -37,7 +37,8 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<(), Error> {
     };
     let rate = config.demo.rate;
     let mut told = Told { begin: Instant::now(), requests: 0, spans: 0, refused: 0 };
-    let backfill_rate = if args.once { rate } else { rate.min(BACKFILL_RATE) };
+    let is_chosen = args.once && args.rate.is_some();
+    let backfill_rate = if is_chosen { rate } else { rate.min(BACKFILL_RATE) };
     let mut generator = Generator::new(config.demo.seed, begin, backfill_rate);
     say(&format!("sending to {}, seed {}", config.demo.endpoint, config.demo.seed));
     tokio::select! {

@@ -124,7 +124,7 @@ pub(crate) struct DemoArgs {
     /// Where to send, OTLP/gRPC; default http://127.0.0.1:4317
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint: Option<String>,
-    /// Requests per second, default 50
+    /// Requests per second, default 50; the past is sent with at most 10 unless --once comes with a rate
     #[arg(long)]
     pub(crate) rate: Option<String>,
     /// Seed of everything that is chance, default 1
