@@ -4,6 +4,7 @@
 //! the first of three gates; the others are DataFusion's own options (`statement.rs`) and a catalog without files
 //! (`session.rs`).
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
@@ -19,6 +20,9 @@ use crate::error::Error;
 const OPERATORS_MAX: usize = 600;
 /// Tables that one statement may name, counting repeats: each deepens the plan.
 const TABLES_MAX: usize = 64;
+/// Uses of WITH queries in one statement. Each use is planned anew, so that a chain of self-joined ones would double the
+/// plan at every step; so many uses can make at most some 360 copies.
+const WITH_USES_MAX: usize = 16;
 
 /// Refuses a text that would parse to a tree deeper than a stack; before it is parsed.
 pub(crate) fn check_depth(query: &str) -> Result<(), Error> {
@@ -57,10 +61,16 @@ fn deepens(token: &Token) -> bool {
                 | Keyword::AT
                 | Keyword::OVERLAPS
         ),
-        Token::Whitespace(_) | Token::Comma | Token::Period | Token::LParen | Token::RParen | Token::SemiColon => false,
-        Token::Number(..) | Token::SingleQuotedString(_) | Token::DoubleQuotedString(_) | Token::Placeholder(_) => {
-            false
-        }
+        Token::Whitespace(_)
+        | Token::Comma
+        | Token::Period
+        | Token::LParen
+        | Token::RParen
+        | Token::SemiColon
+        | Token::Number(..)
+        | Token::SingleQuotedString(_)
+        | Token::DoubleQuotedString(_)
+        | Token::Placeholder(_) => false,
         _ => true,
     }
 }
@@ -91,6 +101,8 @@ pub(crate) fn check(statement: &Statement) -> Result<(), Error> {
 #[derive(Default)]
 struct Reads {
     table_count: usize,
+    with_names: HashSet<String>,
+    with_use_count: usize,
 }
 
 impl Visitor for Reads {
@@ -100,15 +112,22 @@ impl Visitor for Reads {
         if !query.locks.is_empty() {
             return ControlFlow::Break(refusal("FOR UPDATE"));
         }
+        let named = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.with_names.extend(named.map(|table| table.alias.name.value.to_lowercase()));
         reads(&query.body)
     }
 
-    fn pre_visit_table_factor(&mut self, _: &TableFactor) -> ControlFlow<Error> {
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Error> {
         self.table_count += 1;
-        if self.table_count <= TABLES_MAX {
-            return ControlFlow::Continue(());
+        if let TableFactor::Table { name, .. } = factor {
+            let name = name.to_string().replace('"', "").to_lowercase();
+            self.with_use_count += usize::from(self.with_names.contains(&name));
         }
-        let told = format!("the statement names more than {TABLES_MAX} tables; ask in several statements");
+        let told = match (self.table_count > TABLES_MAX, self.with_use_count > WITH_USES_MAX) {
+            (true, _) => format!("the statement names more than {TABLES_MAX} tables; ask in several statements"),
+            (_, true) => format!("the statement uses WITH queries more than {WITH_USES_MAX} times; ask in several"),
+            _ => return ControlFlow::Continue(()),
+        };
         ControlFlow::Break(Error::Invalid(told))
     }
 }

@@ -188,5 +188,19 @@ async fn a_statement_deeper_than_a_stack_is_refused_and_the_deepest_allowed_runs
     check(format!("SELECT 1 FROM spans WHERE {}", equal(250, " OR ")), true).await;
     check(format!("SELECT 1 FROM spans WHERE {}", equal(50_000, " AND ")), false).await;
     check(vec!["SELECT 1"; 60].join(" UNION ALL "), true).await;
-    check(format!("SELECT 1 FROM (SELECT 1) t {}", "CROSS JOIN (SELECT 1) ".repeat(40)), true).await;
+    let joins: String = (0..40).map(|i| format!(" CROSS JOIN (SELECT {i} AS x{i}) t{i}")).collect();
+    check(format!("SELECT 1 FROM (SELECT 1) t{joins}"), true).await;
+}
+
+#[tokio::test]
+async fn a_chain_of_doubling_with_queries_is_refused_before_it_is_planned() {
+    let house = House::new();
+    let chain = |steps: usize| {
+        let step = |i: usize| format!(", t{} AS (SELECT a.x FROM t{i} a JOIN \"t{i}\" b ON a.x = b.x)", i + 1);
+        let steps_text: String = (0..steps).map(step).collect();
+        format!("WITH t0 AS (SELECT 1 x){steps_text} SELECT x FROM t{steps}")
+    };
+    assert!(house.ask(&chain(4)).await.is_ok());
+    let told = house.ask(&chain(30)).await.expect_err("2^30 copies").to_string();
+    assert!(told.contains("WITH"), "{told}");
 }
