@@ -59,8 +59,8 @@ impl Core {
         }
         outcome = outcome.and_then(|()| self.drop_segments());
         self.counters.flushed_rows.fetch_add(report.rows, Ordering::Relaxed);
-        let done = if outcome.is_ok() { &self.counters.flushes } else { &self.counters.flush_failures };
-        done.fetch_add(1, Ordering::Relaxed);
+        self.counters.flushes.fetch_add(u64::from(report.parts > 0), Ordering::Relaxed);
+        self.counters.flush_failures.fetch_add(u64::from(outcome.is_err()), Ordering::Relaxed);
         *self.flush_failure.lock() = outcome.as_ref().err().map(ToString::to_string);
         outcome.map(|()| report)
     }
@@ -112,9 +112,13 @@ impl Core {
             self.pass(Point::HashesSaved)?;
             self.segments.drop_through(last).map_err(Error::io("recycle segments in", &self.wal_dir))?;
         }
-        if let Err(error) = self.segments.prepare() {
+        // After the writer found no space, a spare that can be made says that it is over.
+        let pressed = self.write_failure.lock().is_some() && self.writer.lock().poisoned().is_none();
+        match self.segments.prepare(pressed) {
+            Ok(()) if pressed => *self.write_failure.lock() = None,
+            Ok(()) => {}
             // The writer tries by itself when it needs one, and says so to clients.
-            tracing::warn!(%error, "no spare segment could be made ahead");
+            Err(error) => tracing::warn!(%error, "no spare segment could be made ahead"),
         }
         Ok(())
     }

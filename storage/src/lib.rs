@@ -17,7 +17,7 @@
 //! | `table/` `logs.rs` | the Delta log of a table; all of them |
 //! | `document.rs` | the small documents that people edit |
 //! | `config.rs` `error.rs` `stats.rs` | limits, failures, figures |
-//! | `disk.rs` | files behind a seam, so that tests cut the power (`simulation.rs`) |
+//! | `seam.rs` `disk.rs` | what tests replace; files, so that they can cut the power (`simulation.rs`) |
 
 mod audit;
 mod config;
@@ -36,6 +36,7 @@ mod part;
 mod queue;
 mod replay;
 mod rows;
+mod seam;
 mod signal;
 #[cfg(test)]
 mod simulation;

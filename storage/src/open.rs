@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
-use tracelake_model::{Clock, Decoder};
 
 use crate::config::Config;
 use crate::core::Core;
@@ -18,6 +17,7 @@ use crate::flush::HASHES_FILE;
 use crate::logs::Logs;
 use crate::queue::Queue;
 use crate::replay::Replay;
+use crate::seam::Seams;
 use crate::signal::FlushSignal;
 use crate::stats::Counters;
 use crate::wal::frame::WalId;
@@ -29,18 +29,10 @@ const FORMAT: &str = "tracelake 1";
 const FORMAT_FILE: &str = "FORMAT";
 const ID_FILE: &str = "id";
 
-/// The seams a store stands on.
-pub(crate) struct Seams {
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) decoder: Arc<dyn Decoder>,
-    pub(crate) disk: Arc<dyn Disk>,
-}
-
 /// Opens (or makes) a data directory and replays its log.
-pub(crate) fn open(config: Config, seams: Seams) -> Result<Core, Error> {
+pub(crate) fn open(config: Config, seams: &Seams) -> Result<Core, Error> {
     config.check()?;
-    let Seams { clock, decoder, disk } = seams;
-    let files = disk.as_ref();
+    let files = seams.disk.as_ref();
     let (data, wal_dir) = (config.data_dir.join("data"), config.data_dir.join("wal"));
     check_format(files, &config.data_dir)?;
     for dir in [&config.data_dir, &wal_dir, &data] {
@@ -52,15 +44,12 @@ pub(crate) fn open(config: Config, seams: Seams) -> Result<Core, Error> {
     let logs = Logs::open(&data, id.to_text())?;
     let mut dedup = Dedup::new(config.dedup_window, config.dedup_hashes_max);
     load_hashes(files, &wal_dir, &mut dedup)?;
-    let mut replay = Replay::new(decoder.as_ref(), &logs, dedup);
-    let recovery = recover(files, &wal_dir, id, &mut |located| {
-        replay.apply(&located);
-        Ok(())
-    })?;
+    let mut replay = Replay::new(seams, &wal_dir, &logs, dedup);
+    let recovery = recover(files, &wal_dir, id, &mut |located| replay.apply(&located))?;
     let (next, tail, dedup, undecodable) = replay.finish(recovery.next);
     let counters = Counters::default();
     counters.set_losses(&recovery.damage, undecodable);
-    let segments = Segments::open(Arc::clone(&disk), &wal_dir, config.wal_segment_bytes, recovery.segments)
+    let segments = Segments::open(Arc::clone(&seams.disk), &wal_dir, config.wal_segment_bytes, recovery.segments)
         .map_err(Error::io("list", &wal_dir))?;
     Ok(Core {
         writer: Mutex::new(Writer::new(id, Arc::clone(&segments), next)),
@@ -79,9 +68,9 @@ pub(crate) fn open(config: Config, seams: Seams) -> Result<Core, Error> {
         config,
         data,
         wal_dir,
-        clock,
-        decoder,
-        disk,
+        clock: Arc::clone(&seams.clock),
+        decoder: Arc::clone(&seams.decoder),
+        disk: Arc::clone(&seams.disk),
         id,
         segments,
         logs,

@@ -3,14 +3,18 @@
 //! A frame's rows go only to tables that are behind it, so what a flush committed before a crash is not seen twice.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use tracelake_model::{Batch, Decoder, Position, Table, TenantId};
 
 use crate::dedup::Dedup;
+use crate::disk::{Disk, replace};
+use crate::error::Error;
 use crate::flush::AUDIT_SEQ;
 use crate::logs::Logs;
 use crate::rows::{memory_bytes, rows_of};
+use crate::seam::Seams;
 use crate::tail::{Arrival, Tail};
 use crate::wal::header::FrameHeader;
 use crate::wal::reader::Located;
@@ -18,6 +22,8 @@ use crate::wal::reader::Located;
 /// A replay under way.
 pub(crate) struct Replay<'a> {
     decoder: &'a dyn Decoder,
+    disk: &'a dyn Disk,
+    wal_dir: &'a Path,
     flushed: HashMap<(TenantId, Table), u64>,
     tail: Tail,
     dedup: Dedup,
@@ -26,7 +32,7 @@ pub(crate) struct Replay<'a> {
 
 impl<'a> Replay<'a> {
     /// Begins with what the tables hold.
-    pub(crate) fn new(decoder: &'a dyn Decoder, logs: &Logs, dedup: Dedup) -> Self {
+    pub(crate) fn new(seams: &'a Seams, wal_dir: &'a Path, logs: &Logs, dedup: Dedup) -> Self {
         let (mut tail, mut flushed) = (Tail::default(), HashMap::new());
         for (tenant, table, log) in logs.all() {
             let log = log.lock();
@@ -34,11 +40,12 @@ impl<'a> Replay<'a> {
             tail.raise_audit_seq(&tenant, log.derived(AUDIT_SEQ));
             flushed.insert((tenant, table), log.flushed().0);
         }
-        Self { decoder, flushed, tail, dedup, undecodable: 0 }
+        let (decoder, disk) = (seams.decoder.as_ref(), seams.disk.as_ref());
+        Self { decoder, disk, wal_dir, flushed, tail, dedup, undecodable: 0 }
     }
 
     /// Takes one frame in.
-    pub(crate) fn apply(&mut self, located: &Located) {
+    pub(crate) fn apply(&mut self, located: &Located) -> Result<(), Error> {
         let (header, position) = (&located.header, located.position);
         let (mut audit_seq, mut derived) = (None, None);
         match header {
@@ -52,14 +59,15 @@ impl<'a> Replay<'a> {
             }
             FrameHeader::Derived(source) => derived = Some((Arc::clone(&source.source), source.position)),
         }
-        let batches = self.rows_behind(located);
+        let batches = self.rows_behind(located)?;
         let bytes = memory_bytes(&batches);
         let (tenant, received, batches) = (header.tenant().clone(), header.received(), Arc::from(batches));
         self.tail.push(&Arrival { position, tenant, received, batches, bytes, audit_seq, derived });
+        Ok(())
     }
 
     /// The frame's rows of tables that are behind it; decodes only when there are any.
-    fn rows_behind(&mut self, located: &Located) -> Vec<Batch> {
+    fn rows_behind(&mut self, located: &Located) -> Result<Vec<Batch>, Error> {
         let tenant = located.header.tenant();
         let mut key = (tenant.clone(), Table::Spans);
         let mut behind = |table: Table| {
@@ -67,15 +75,27 @@ impl<'a> Replay<'a> {
             self.flushed.get(&key).is_none_or(|&flushed| flushed < located.position)
         };
         if !located.header.rows().iter().any(|(table, _)| behind(*table)) {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         match rows_of(self.decoder, located) {
-            Ok(batches) => batches.into_iter().filter(|batch| behind(batch.table())).collect(),
+            Ok(batches) => Ok(batches.into_iter().filter(|batch| behind(batch.table())).collect()),
             Err(_) => {
                 self.undecodable += 1;
-                Vec::new()
+                self.set_aside(located)?;
+                Ok(Vec::new())
             }
         }
+    }
+
+    /// Its segment will go one day: what was acknowledged is kept in a file, header first, for whoever can read it.
+    fn set_aside(&self, located: &Located) -> Result<(), Error> {
+        let name = format!("undecodable-{:016x}.frame", located.position);
+        let mut content = Vec::new();
+        located.header.encode(&mut content);
+        content.extend(&located.payload);
+        let path = self.wal_dir.join(&name);
+        tracing::error!(path = %path.display(), position = located.position, "the frame is set aside");
+        replace(self.disk, self.wal_dir, &name, &content).map_err(Error::io("write", &path))
     }
 
     /// The position that the next frame gets (`next` as the log says, or later when tables are further), what was

@@ -81,7 +81,7 @@ impl SimDisk {
         (world.cut_at, world.fail_sync) = (None, false);
     }
 
-    /// The next sync fails, and what it should have kept stays uncertain.
+    /// The next sync fails; what it should have kept is seen, and gone after a crash.
     pub(crate) fn fail_next_sync(&self) {
         self.0.lock().fail_sync = true;
     }
@@ -228,6 +228,8 @@ impl DiskFile for SimFile {
     fn sync_data(&self) -> io::Result<()> {
         let mut world = self.disk.change()?;
         if std::mem::take(&mut world.fail_sync) {
+            // As Linux does: the pages count as clean from now on, a later sync does not write them.
+            world.inodes[self.inode].unsynced.clear();
             return Err(io::Error::other("sync failed"));
         }
         let inode = &mut world.inodes[self.inode];

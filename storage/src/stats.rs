@@ -58,7 +58,7 @@ pub(crate) fn samples(core: &Core) -> Vec<Sample> {
         ),
         counter("tracelake_storage_refused_total", "Requests refused by storage.", read(&counters.refused)),
         counter("tracelake_storage_wal_syncs_total", "Groups written to the log.", read(&counters.groups)),
-        counter("tracelake_storage_flushes_total", "Flushes done.", read(&counters.flushes)),
+        counter("tracelake_storage_flushes_total", "Flushes that wrote parts.", read(&counters.flushes)),
         counter("tracelake_storage_flush_failures_total", "Flushes failed.", read(&counters.flush_failures)),
         counter("tracelake_storage_flushed_rows_total", "Rows moved to parts.", read(&counters.flushed_rows)),
         gauge(

@@ -24,9 +24,10 @@ use crate::document::open_documents;
 use crate::driver::{self, Driver};
 use crate::error::Error;
 use crate::flush::FlushReport;
-use crate::open::{self, Seams};
+use crate::open;
 use crate::queue::Entry;
 use crate::rows::memory_bytes;
+use crate::seam::Seams;
 use crate::snapshot::Snapshot;
 use crate::wal::header::{DerivedHeader, FrameHeader};
 use crate::{derived, stats};
@@ -44,7 +45,7 @@ impl Store {
     /// threads. Without [`Store::start`] it can be read and flushed, but takes no appends.
     pub fn open(config: Config, clock: Arc<dyn Clock>, decoder: Arc<dyn Decoder>) -> Result<Arc<Self>, Error> {
         let documents = config.data_dir.join("documents");
-        let core = open::open(config, Seams { clock, decoder, disk: Arc::new(RealDisk) })?;
+        let core = open::open(config, &Seams { clock, decoder, disk: Arc::new(RealDisk) })?;
         let documents = open_documents(&documents)?;
         let files = LocalFileSystem::new_with_prefix(&core.data)
             .map_err(|error| Error::io("open", &core.data)(std::io::Error::other(error)))?;

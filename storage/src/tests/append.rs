@@ -1,8 +1,10 @@
 //! Receipts, duplicates, audit numbers, limits, and disks that fail.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tracelake_model::{Fault, Position, Table};
+use bytes::Bytes;
+use tracelake_model::{Batch, DecodeError, Decoder, Fault, Header, Position, Table};
 
 use crate::tests::rig::Rig;
 
@@ -168,4 +170,53 @@ fn a_request_without_rows_is_acknowledged_and_not_stored() {
     let receipt = rig.send("nothing").expect("acknowledged");
     assert_eq!((receipt.position, receipt.duplicate), (Position(0), false));
     assert_eq!(rig.core().segments.count(), 0);
+}
+
+struct Forgetful;
+
+impl Decoder for Forgetful {
+    fn decode(&self, _header: &Header, _payload: &Bytes) -> Result<Vec<Batch>, DecodeError> {
+        Err(DecodeError { fault: Fault::Invalid, detail: "it knows nothing any more".into() })
+    }
+}
+
+#[test]
+fn a_frame_that_no_longer_decodes_is_told_and_set_aside_and_the_rest_goes_on() {
+    let mut rig = Rig::new();
+    rig.send("logs a").expect("stored");
+    rig.decoder = Arc::new(Forgetful);
+    rig.reopen().expect("it opens");
+    let told = crate::stats::samples(rig.core());
+    let told = told.iter().find(|sample| sample.name == "tracelake_storage_wal_undecodable_frames");
+    assert!(told.is_some_and(|sample| sample.value > 0.5));
+    let aside = crate::disk::Disk::read(&rig.disk, &rig.core().wal_dir.join("undecodable-0000000000000001.frame"));
+    assert!(aside.expect("a file").ends_with(b"logs a"));
+    rig.send("logs b").expect("stored");
+    assert_eq!(rig.texts(Table::Logs), ["b"]);
+}
+
+#[test]
+fn health_comes_back_by_itself_once_there_is_space() {
+    let rig = Rig::new();
+    rig.disk.set_full(true);
+    assert!(rig.send("logs a").is_err() && rig.core().health().is_err());
+    rig.core().flush_step().expect("nothing to flush");
+    assert!(rig.core().health().is_err());
+    rig.disk.set_full(false);
+    rig.core().flush_step().expect("nothing to flush");
+    assert!(rig.core().health().is_ok());
+}
+
+#[test]
+fn what_a_restart_showed_survives_the_next_power_cut_although_its_sync_had_failed() {
+    for seed in 0..8 {
+        let mut rig = Rig::new();
+        rig.send("logs a").expect("stored");
+        rig.disk.fail_next_sync();
+        assert!(rig.send("logs b").is_err());
+        rig.reopen().expect("it opens");
+        assert_eq!(rig.texts(Table::Logs), ["a", "b"], "the system's memory still has it");
+        rig.crash(seed);
+        assert_eq!(rig.texts(Table::Logs), ["a", "b"], "seed {seed}");
+    }
 }

@@ -23,7 +23,8 @@ use crate::config::Config;
 use crate::core::Core;
 use crate::dedup::Outcome;
 use crate::error::Error;
-use crate::open::{self, Seams};
+use crate::open;
+use crate::seam::Seams;
 use crate::simulation::SimDisk;
 use crate::snapshot::Snapshot;
 
@@ -133,6 +134,7 @@ pub(crate) struct Rig {
     pub(crate) disk: SimDisk,
     pub(crate) clock: ManualClock,
     pub(crate) config: Config,
+    pub(crate) decoder: Arc<dyn Decoder>,
     open: Option<Arc<Core>>,
 }
 
@@ -153,7 +155,14 @@ impl Rig {
             wal_bytes_max: 1 << 20,
             ..Config::default()
         };
-        Self { dir, disk: SimDisk::default(), clock: ManualClock::new(START), config, open: None }
+        Self {
+            dir,
+            disk: SimDisk::default(),
+            clock: ManualClock::new(START),
+            config,
+            decoder: Arc::new(LineDecoder),
+            open: None,
+        }
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -165,10 +174,10 @@ impl Rig {
         self.open = None;
         let seams = Seams {
             clock: Arc::new(self.clock.clone()),
-            decoder: Arc::new(LineDecoder),
+            decoder: Arc::clone(&self.decoder),
             disk: Arc::new(self.disk.clone()),
         };
-        let core = open::open(self.config.clone(), seams)?;
+        let core = open::open(self.config.clone(), &seams)?;
         core.accepting.store(true, Ordering::SeqCst);
         self.open = Some(Arc::new(core));
         Ok(())

@@ -170,12 +170,13 @@ impl Segments {
         }
     }
 
-    /// Makes a spare ahead of need, once the active segment is half full, so that the writer need not wait for it.
-    pub(crate) fn prepare(&self) -> io::Result<()> {
+    /// Makes a spare ahead of need, once the active segment is half full (or at once if `pressed`), so that the writer
+    /// need not wait for it.
+    pub(crate) fn prepare(&self, pressed: bool) -> io::Result<()> {
         let number = {
             let mut state = self.state.lock();
             let half = state.active.is_some_and(|active| state.active_bytes > active.bytes / 2);
-            if !half || !state.spares.is_empty() {
+            if !(half || pressed) || !state.spares.is_empty() {
                 return Ok(());
             }
             state.next_spare += 1;
