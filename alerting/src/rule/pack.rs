@@ -14,6 +14,8 @@ struct Entry {
     not: &'static [&'static str],
 }
 
+// Word boundaries are ASCII ones: a Unicode `\b` drives the regex engine off its fast path on every Korean line
+// (measured: 16 against 2 microseconds a line).
 const LOGS: &[Entry] = &[
     Entry {
         id: "default-memory",
@@ -28,7 +30,11 @@ const LOGS: &[Entry] = &[
         summary: "Process crashed",
         severity: AlertSeverity::Critical,
         keywords: &["segmentation fault", "core dumped", "fatal error:", "panic:", "stack overflow", "double free"],
-        patterns: &[r"thread '[^']*' (\(\d+\) )?panicked at", r"\bSIG(SEGV|ABRT|BUS|ILL)\b", r"(?-i)\bFATAL\b"],
+        patterns: &[
+            r"thread '[^']*' (\(\d+\) )?panicked at",
+            r"(?-u:\b)SIG(SEGV|ABRT|BUS|ILL)(?-u:\b)",
+            r"(?-i)(?-u:\b)FATAL(?-u:\b)",
+        ],
         not: &[],
     },
     Entry {
@@ -83,7 +89,7 @@ const LOGS: &[Entry] = &[
         summary: "Database trouble",
         severity: AlertSeverity::Error,
         keywords: &["deadlock detected", "deadlock found", "lock wait timeout exceeded", "could not serialize access"],
-        patterns: &[r"\bdeadlock(ed)?\b"],
+        patterns: &[r"(?-u:\b)deadlock(ed)?(?-u:\b)"],
         not: &["deadlock_timeout", "no deadlock"],
     },
     Entry {
