@@ -131,10 +131,10 @@ export const addReceiver = (receiver: Partial<Receiver> & { secret?: string }) =
   send('POST', `${alerting}/receivers`, undefined, receiver);
 export const deleteReceiver = (receiverId: string) => send('DELETE', `${alerting}/receivers/${id(receiverId)}`);
 
-/** Sends a test notice now; answers what the receiver said, as text. */
-export async function testReceiver(receiverId: string): Promise<string> {
+/** Sends a test notice now, once; tells whether the receiver took it and what it said. */
+export async function testReceiver(receiverId: string): Promise<{ delivered: boolean; answer: string | null }> {
   const response = await send('POST', `${alerting}/receivers/${id(receiverId)}/test`);
-  return response.text();
+  return (await response.json()) as { delivered: boolean; answer: string | null };
 }
 
 /**
@@ -146,7 +146,7 @@ export async function tailLogs(
   signal: AbortSignal,
   onOpen: () => void,
   onLog: (log: LogRecord) => void,
-  onNote: (type: string, data: string) => void,
+  onNote: (type: string) => void,
 ): Promise<void> {
   const response = await send('GET', address('/api/v1/logs/tail', query), signal);
   onOpen();
@@ -158,7 +158,7 @@ export async function tailLogs(
     if (done) return;
     for (const event of parser.push(value)) {
       if (event.type === 'message' || event.type === 'log') onLog(JSON.parse(event.data) as LogRecord);
-      else onNote(event.type, event.data);
+      else onNote(event.type);
     }
   }
 }

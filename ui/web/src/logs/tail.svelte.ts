@@ -17,8 +17,8 @@ export class Tail {
   error = $state<string | null>(null);
   paused = $state(false);
   waiting = $state(0);
-  /** Lines that were left out, by the server or here. */
-  missed = $state(0);
+  /** Whether lines were left out, by the server or here, because more came than could be shown. */
+  missed = $state(false);
   #queue: LogRecord[] = [];
   #abort: AbortController | null = null;
   #frame = 0;
@@ -27,7 +27,7 @@ export class Tail {
     this.stop();
     this.rows = [];
     this.#queue = [];
-    this.missed = 0;
+    this.missed = false;
     this.waiting = 0;
     const abort = new AbortController();
     this.#abort = abort;
@@ -60,7 +60,7 @@ export class Tail {
             delayMs = RETRY_MIN_MS;
           },
           (log) => this.#take(log),
-          (type, data) => this.#note(type, data),
+          (type) => this.#note(type),
         );
       } catch (error) {
         if (signal.aborted) return;
@@ -81,7 +81,7 @@ export class Tail {
     this.#queue.push(log);
     if (this.#queue.length > WAITING_MAX) {
       this.#queue.shift();
-      this.missed += 1;
+      this.missed = true;
     }
     // Many lines may come between two frames: they are shown together.
     if (!this.#frame) {
@@ -99,9 +99,8 @@ export class Tail {
     this.waiting = 0;
   }
 
-  /** The server tells by an event of its own how many lines it had to leave out. */
-  #note(type: string, data: string): void {
-    const number = /\d+/.exec(data)?.[0];
-    if (/lag|missed|dropped|skipped/.test(type) && number) this.missed += Number(number);
+  /** The server tells by an event of its own that it had to leave out some. */
+  #note(type: string): void {
+    if (type === 'missed') this.missed = true;
   }
 }

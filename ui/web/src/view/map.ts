@@ -9,8 +9,8 @@ import { distanceTo, pointOn, routeEdges, type Curve } from './route';
 import { clip, font, prepare } from './surface';
 
 export const NODE_HEIGHT = 44;
-const NODE_WIDTH_MIN = 140;
-const NODE_WIDTH_MAX = 212;
+const NODE_WIDTH_MIN = 136;
+const NODE_WIDTH_MAX = 166;
 const SCALE_MIN = 0.06;
 const SCALE_MAX = 3;
 const FIT_SCALE_MAX = 1.15;
@@ -93,7 +93,9 @@ export class MapView {
     const pad = Math.min(36, width * 0.04);
     const bottom = 46; // The legend's strip.
     const x0 = Math.min(...points.map((p) => p.x)) - this.nodeWidth / 2;
-    const x1 = Math.max(...points.map((p) => p.x)) + this.nodeWidth / 2;
+    // Curves that go around a column's right side reach beyond its nodes.
+    const reach = this.#curves.map((curve) => pointOn(curve, 0.5).x + 22);
+    const x1 = Math.max(...points.map((p) => p.x + this.nodeWidth / 2), ...reach);
     const y0 = Math.min(...points.map((p) => p.y)) - NODE_HEIGHT / 2;
     const y1 = Math.max(...points.map((p) => p.y)) + NODE_HEIGHT / 2;
     this.scale = Math.max(SCALE_MIN, Math.min(FIT_SCALE_MAX, (width - pad * 2) / (x1 - x0), (height - pad - bottom) / (y1 - y0)));

@@ -7,9 +7,19 @@ export interface Link {
   weight: number;
 }
 
+/** The other end of a link, and how much the link counts. */
+interface End {
+  node: number;
+  weight: number;
+}
+
+/** What a call without traffic counts: less than a busy one, more than nothing. */
+const QUIET = 0.5;
 /** How many rows the fullest column should have, given so many columns; some slack keeps columns from being forced full. */
 const SLACK = 1.18;
 const COLUMNS_MIN = 3;
+/** How much more calls from left to right count than size. */
+const FORWARD_WEIGHT = 3;
 
 /**
  * Columns 0.. for nodes 0..n. `scale` says how large so many columns and rows can be shown.
@@ -22,46 +32,50 @@ export function columnsOf(entries: boolean[], links: Link[], scale: (columns: nu
   const order = acyclicOrder(entries, links);
   const rank = new Array<number>(n);
   order.forEach((node, i) => (rank[node] = i));
-  const out: number[][] = Array.from({ length: n }, () => []);
-  const into: number[][] = Array.from({ length: n }, () => []);
-  for (const { from, to } of links) {
+  const out: End[][] = Array.from({ length: n }, () => []);
+  const into: End[][] = Array.from({ length: n }, () => []);
+  for (const { from, to, weight } of links) {
     const [a, b] = rank[from]! < rank[to]! ? [from, to] : [to, from];
-    out[a]!.push(b);
-    into[b]!.push(a);
+    out[a]!.push({ node: b, weight: weight + QUIET });
+    into[b]!.push({ node: a, weight: weight + QUIET });
   }
   const longest = longestPath(order, into);
   const natural = Math.max(...longest) + 1;
   let best: number[] = [];
   let bestScore = -Infinity;
-  for (let columns = Math.min(COLUMNS_MIN, natural); columns <= natural; columns++) {
-    const column = compressed(longest, natural, columns);
+  for (const column of foldings(longest, natural)) {
     for (let v = 0; v < n; v++) if (into[v]!.length === 0 && (entries[v] || out[v]!.length > 1)) column[v] = 0;
     pullLeaves(column, out, into);
-    balance(column, entries, out, into);
+    balance(column, out, into);
     const tidy = closeGaps(column);
     const used = Math.max(...tidy) + 1;
     const fullest = Math.max(...Array.from({ length: used }, (_, c) => tidy.filter((each) => each === c).length));
-    const score = scale(used, fullest) * forwardShare(tidy, out) ** 2;
+    const score = scale(used, fullest) * forwardShare(tidy, out) ** FORWARD_WEIGHT;
     if (score > bestScore + 1e-9) [best, bestScore] = [tidy, score];
   }
   return best;
 }
 
-/** The share of calls that go from one column to a later one. */
-function forwardShare(column: number[], out: number[][]): number {
+/** The share of traffic that goes from one column to a later one. */
+function forwardShare(column: number[], out: End[][]): number {
   let forward = 0;
   let all = 0;
   out.forEach((callees, v) => {
-    for (const callee of callees) if (++all && column[callee]! > column[v]!) forward++;
+    for (const { node, weight } of callees) {
+      all += weight;
+      if (column[node]! > column[v]!) forward += weight;
+    }
   });
   return all ? forward / all : 1;
 }
 
-/** Folds a long chain into fewer columns. */
-function compressed(longest: number[], natural: number, columns: number): number[] {
-  if (columns >= natural) return [...longest];
-  const factor = (columns - 1) / (natural - 1);
-  return longest.map((each) => Math.min(columns - 1, Math.floor(each * factor + 0.5)));
+/** Ways to fold a long chain into fewer columns: the head is kept, the tail stands together in the last one. */
+function foldings(longest: number[], natural: number): number[][] {
+  const ways: number[][] = [];
+  for (let columns = natural; columns >= Math.min(COLUMNS_MIN, natural); columns--) {
+    ways.push(longest.map((each) => Math.min(columns - 1, each)));
+  }
+  return ways;
 }
 
 /** Eades, Lin and Smyth's greedy order: heavy edges point forward, light ones may point back. */
@@ -114,38 +128,47 @@ function acyclicOrder(entries: boolean[], links: Link[]): number[] {
   return [...head, ...tail];
 }
 
-function longestPath(order: number[], into: number[][]): number[] {
+function longestPath(order: number[], into: End[][]): number[] {
   const column = new Array<number>(order.length).fill(0);
-  for (const node of order) for (const caller of into[node]!) column[node] = Math.max(column[node]!, column[caller]! + 1);
+  for (const node of order) for (const caller of into[node]!) column[node] = Math.max(column[node]!, column[caller.node]! + 1);
   return column;
 }
 
 /** Leaves stand one column right of their callers' mean, not at the far end. */
-function pullLeaves(column: number[], out: number[][], into: number[][]): void {
+function pullLeaves(column: number[], out: End[][], into: End[][]): void {
   const last = Math.max(...column);
   for (let v = 0; v < column.length; v++) {
     if (out[v]!.length || !into[v]!.length) continue;
-    const mean = into[v]!.reduce((sum, caller) => sum + column[caller]!, 0) / into[v]!.length;
+    const mean = into[v]!.reduce((sum, caller) => sum + column[caller.node]!, 0) / into[v]!.length;
     column[v] = Math.min(last, Math.round(mean) + 1);
   }
 }
 
 /** What a node in column `c` costs by the length and direction of its edges. */
-function costAt(column: number[], v: number, c: number, out: number[][], into: number[][]): number {
-  const span = (distance: number) => (distance > 0 ? (distance - 1) * 0.35 : distance === 0 ? 3.2 : 3 - distance);
+function costAt(column: number[], v: number, c: number, out: End[][], into: End[][]): number {
+  const span = (distance: number) => (distance > 0 ? (distance - 1) * 0.35 : distance === 0 ? 3.2 : 6 - distance);
   let cost = 0;
-  for (const callee of out[v]!) cost += span(column[callee]! - c);
-  for (const caller of into[v]!) cost += span(c - column[caller]!);
+  for (const callee of out[v]!) cost += span(column[callee.node]! - c) * callee.weight;
+  for (const caller of into[v]!) cost += span(c - column[caller.node]!) * caller.weight;
   return cost;
 }
 
-function balance(column: number[], entries: boolean[], out: number[][], into: number[][]): void {
+/** Whether moving a node to column `c` would turn a call around that goes from left to right now. */
+function turns(column: number[], v: number, c: number, out: End[][], into: End[][]): boolean {
+  const now = column[v]!;
+  return (
+    out[v]!.some(({ node }) => column[node]! > now && column[node]! <= c) || into[v]!.some(({ node }) => column[node]! < now && column[node]! >= c)
+  );
+}
+
+/** Evens out full columns and shortens edges, by moves that turn no call around. */
+function balance(column: number[], out: End[][], into: End[][]): void {
   const n = column.length;
   const columns = Math.max(...column) + 1;
   const room = Math.max(3, Math.ceil((n / columns) * SLACK));
   const held = new Array<number>(columns).fill(0);
   for (const c of column) held[c]!++;
-  const fixed = (v: number) => entries[v]! && into[v]!.length === 0;
+  const fixed = (v: number) => column[v] === 0 && into[v]!.length === 0;
   const move = (v: number, to: number) => {
     held[column[v]!]!--;
     held[to]!++;
@@ -156,7 +179,7 @@ function balance(column: number[], entries: boolean[], out: number[][], into: nu
     const now = costAt(column, v, column[v]!, out, into);
     let best: [number, number] = [-1, Infinity];
     for (let c = 0; c < columns; c++) {
-      if (c === column[v] || held[c]! >= room) continue;
+      if (c === column[v] || held[c]! >= room || turns(column, v, c, out, into)) continue;
       const cost = costAt(column, v, c, out, into) - now;
       if (cost < best[1]) best = [c, cost];
     }
