@@ -60,6 +60,15 @@ describe('layout', () => {
     expect(layout(nodes('one'), [], options)).toEqual({ one: { x: 80, y: 22 } });
   });
 
+  test('a deep shop in a small viewport keeps its entry left and never puts a callee left of its only caller', () => {
+    const deep = edges('web>gate', 'gate>pay', 'gate>cart', 'gate>user', 'pay>q', 'q>worker', 'worker>mail', 'mail>smtp', 'worker>ship', 'pay>paydb', 'cart>redis', 'user>userdb', 'ship>shipdb');
+    const ids = [...new Set(deep.flatMap((edge) => [edge.source, edge.target]))];
+    const p = layout(nodes(...ids), deep, { ...options, viewWidth: 700 });
+    for (const edge of deep) expect(p[edge.target]!.x, `${edge.source} calls ${edge.target}`).toBeGreaterThanOrEqual(p[edge.source]!.x);
+    expect(p['gate']!.x).toBeGreaterThan(p['web']!.x);
+    expect(p['pay']!.x).toBeGreaterThan(p['gate']!.x);
+  });
+
   test('edges without traffic still order their ends', () => {
     const quiet = edges('a>b', 'b>c').map((edge) => ({ ...edge, weight: 0 }));
     const p = layout(nodes('c', 'b', 'a'), quiet, options);

@@ -38,7 +38,7 @@ export type Positions = Record<string, Point>;
 
 /** Share of new nodes from which on everything is laid out anew instead of being fitted in. */
 const NEW_SHARE_MAX = 0.34;
-const STRETCH_MAX = 1.7;
+const STRETCH_MAX = 1.9;
 
 export function layout(nodes: LayoutNode[], edges: LayoutEdge[], options: LayoutOptions, earlier: Positions = {}): Positions {
   if (nodes.length === 0) return {};

@@ -8,9 +8,11 @@ import type { Point, Positions } from './layout';
 import { distanceTo, pointOn, routeEdges, type Curve } from './route';
 import { clip, font, prepare } from './surface';
 
-export const NODE_HEIGHT = 44;
+export const NODE_HEIGHT = 50;
 const NODE_WIDTH_MIN = 136;
-const NODE_WIDTH_MAX = 166;
+const NODE_WIDTH_MAX = 176;
+const NAME_SIZE = 13.5;
+const FIGURE_SIZE = 12;
 const SCALE_MIN = 0.06;
 const SCALE_MAX = 3;
 const FIT_SCALE_MAX = 1.15;
@@ -248,7 +250,7 @@ export class MapView {
     const failing = bad ? `${SIGN[bad]} ${share(edge.error_rate)}` : '';
     const text = pointed ? [figures, failing].filter(Boolean).join(' · ') : failing;
     const at = pointOn(curve, 0.5);
-    c.font = font(600, 10.5);
+    c.font = font(600, 11.5);
     const width = c.measureText(text).width + 12;
     c.fillStyle = bad === 2 ? this.theme.errBg : bad === 1 ? this.theme.warnBg : this.theme.panel;
     c.strokeStyle = this.#ink(bad, this.theme.control);
@@ -311,24 +313,24 @@ export class MapView {
     if (this.scale < 0.42) {
       // Too small for figures: the name alone, larger.
       c.font = font(600, 17);
-      c.fillText(clip(c, node.name, inner), x + 34, y + 28);
+      c.fillText(clip(c, node.name, inner), x + 34, y + 31);
       return;
     }
-    c.font = font(600, 12.5);
-    c.fillText(clip(c, node.name, inner), x + 34, y + 18.5);
-    c.font = font(600, 11);
+    c.font = font(600, NAME_SIZE);
+    c.fillText(clip(c, node.name, inner), x + 34, y + 21.5);
+    c.font = font(600, FIGURE_SIZE);
     const failing = bad ? `${SIGN[bad]} ${share(node.error_rate)}` : '';
     const failingWidth = failing ? c.measureText(failing).width + 8 : 0;
     if (failing) {
       c.fillStyle = this.#ink(bad, theme.text);
       c.textAlign = 'right';
-      c.fillText(failing, x + this.nodeWidth - 10, y + 34);
+      c.fillText(failing, x + this.nodeWidth - 10, y + 39);
       c.textAlign = 'left';
     }
-    c.font = font(400, 11);
+    c.font = font(400, FIGURE_SIZE);
     c.fillStyle = theme.mute;
     const figures = node.p95_ms === null ? `${rate(node.rate)}/s` : `${rate(node.rate)}/s  ${millis(node.p95_ms)}`;
-    c.fillText(clip(c, figures, inner - failingWidth), x + 34, y + 34);
+    c.fillText(clip(c, figures, inner - failingWidth), x + 34, y + 39);
   }
 
   #ink(bad: Level, otherwise: string): string {
@@ -340,7 +342,7 @@ export class MapView {
 export function nodeWidthFor(names: string[]): number {
   const c = document.createElement('canvas').getContext('2d');
   if (!c) return NODE_WIDTH_MIN;
-  c.font = font(600, 12.5);
+  c.font = font(600, NAME_SIZE);
   const longest = Math.max(0, ...names.map((name) => c.measureText(name).width));
   return Math.round(Math.min(NODE_WIDTH_MAX, Math.max(NODE_WIDTH_MIN, longest + 48)));
 }

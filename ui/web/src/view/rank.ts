@@ -19,7 +19,7 @@ const QUIET = 0.5;
 const SLACK = 1.18;
 const COLUMNS_MIN = 3;
 /** How much more calls from left to right count than size. */
-const FORWARD_WEIGHT = 3;
+const FORWARD_WEIGHT = 2;
 
 /**
  * Columns 0.. for nodes 0..n. `scale` says how large so many columns and rows can be shown.
@@ -153,11 +153,13 @@ function costAt(column: number[], v: number, c: number, out: End[][], into: End[
   return cost;
 }
 
-/** Whether moving a node to column `c` would turn a call around that goes from left to right now. */
+/** Whether moving a node to column `c` would bend a call that goes right now, or turn one within a column backwards. */
 function turns(column: number[], v: number, c: number, out: End[][], into: End[][]): boolean {
   const now = column[v]!;
+  // Positive: from left to right; nothing: within one column.
+  const worse = (before: number, after: number) => Math.sign(after) < Math.sign(before);
   return (
-    out[v]!.some(({ node }) => column[node]! > now && column[node]! <= c) || into[v]!.some(({ node }) => column[node]! < now && column[node]! >= c)
+    out[v]!.some(({ node }) => worse(column[node]! - now, column[node]! - c)) || into[v]!.some(({ node }) => worse(now - column[node]!, c - column[node]!))
   );
 }
 
