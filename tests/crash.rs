@@ -116,7 +116,8 @@ async fn every_acknowledged_record_survives_twenty_kills_once_and_whole() {
     }
     let acknowledged = sent.lock().values().filter(|how| **how == Sent::Acknowledged).count();
     assert!(acknowledged > 200, "only {acknowledged} requests were acknowledged: the test did not test much");
-    resend_and_count(&house, &sent.lock().clone()).await;
+    let sent = sent.lock().clone();
+    resend_and_count(&house, &sent).await;
 }
 
 /// A sender that lost answers sends again: what was stored is not stored twice.

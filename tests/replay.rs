@@ -83,6 +83,7 @@ async fn replay_traces(data: &Path, facts: &Path) {
     check_traces(&house, &truth).await;
     house.flush().await;
     check_traces(&house, &truth).await;
+    check_traces(&house.restart(), &truth).await;
 }
 
 #[tokio::test]

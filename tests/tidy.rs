@@ -40,6 +40,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
 
 /// Lines of a file without its tests.
 const FILE_LINES_MAX: usize = 500;
+/// Lines of a file that holds tests alone.
+const TEST_LINES_MAX: usize = 600;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -90,7 +92,7 @@ fn arrows_between_crates_point_down() {
         for line in dependencies.lines() {
             let dependency = line.split(['.', ' ', '=']).next().unwrap_or_default();
             let hit = |bad: &&str| dependency == *bad || (bad.ends_with('-') && dependency.starts_with(*bad));
-            if forbidden.iter().any(|bad| hit(&bad)) {
+            if forbidden.iter().any(|bad| hit(bad)) {
                 faults.push(format!("{name} depends on {dependency}"));
             }
         }
@@ -107,8 +109,9 @@ fn every_file_says_what_it_is_for_and_stays_small() {
             faults.push(format!("{} does not open with //!", shown(&path)));
         }
         let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count();
-        if lines > FILE_LINES_MAX {
-            faults.push(format!("{} has {lines} lines, {FILE_LINES_MAX} is the limit", shown(&path)));
+        let limit = if shown(&path).ends_with("tests.rs") { TEST_LINES_MAX } else { FILE_LINES_MAX };
+        if lines > limit {
+            faults.push(format!("{} has {lines} lines, {limit} is the limit", shown(&path)));
         }
     }
     assert_none("untidy files", &faults);

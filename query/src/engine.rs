@@ -16,14 +16,13 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::{SessionContext, col, lit};
 use tokio::sync::broadcast;
-use tracelake_model::{Caller, Clock, Durable, Sample, Table, Tap, TenantId, TimeRange, UnixNano};
+use tracelake_model::{Clock, Durable, Sample, Table, Tap, TenantId, TimeRange, UnixNano};
 use tracelake_storage::{Snapshot, Store};
 
 use crate::config::Config;
 use crate::error::Error;
 use crate::limit::{Gate, bound};
 use crate::scan::provider::{DATA_URL, ScanStats, SnapshotTable};
-use crate::sql::answer::SqlAnswer;
 use crate::tail_feed::TailFeed;
 
 /// Which rows of a table are wanted.
@@ -122,11 +121,6 @@ impl Engine {
         let snapshot = Arc::new(self.store.snapshot(tenant));
         let state = crate::sql::session::tenant_state(&self.sql, &snapshot, &self.scans, self.clock.now())?;
         Ok(SessionContext::new_with_state(state))
-    }
-
-    /// Runs one read-only SQL statement over the caller's tenant; `params` are `$1`, `$2` ...
-    pub async fn sql(&self, caller: &Caller, query: &str, params: &[serde_json::Value]) -> Result<SqlAnswer, Error> {
-        crate::sql::statement::run(self, caller, query, params).await
     }
 
     /// The present, as every part of an answer sees it.

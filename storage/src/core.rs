@@ -12,13 +12,13 @@ use parking_lot::Mutex;
 use tracelake_model::{Clock, Decoder, Fault, Refusal};
 
 use crate::config::Config;
+use crate::counter::Counters;
 use crate::dedup::Dedup;
 use crate::disk::{Disk, Lock};
 use crate::feed::Feed;
 use crate::logs::Logs;
 use crate::queue::Queue;
 use crate::signal::FlushSignal;
-use crate::stats::Counters;
 use crate::tail::Tail;
 use crate::wal::frame::WalId;
 use crate::wal::segment::Segments;

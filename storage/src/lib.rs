@@ -16,12 +16,13 @@
 //! | `part/` | one Parquet file |
 //! | `table/` `logs.rs` | the Delta log of a table; all of them |
 //! | `document.rs` | the small documents that people edit |
-//! | `config.rs` `error.rs` `stats.rs` | limits, failures, figures |
+//! | `config.rs` `error.rs` `counter.rs` `stats.rs` | limits, failures, figures |
 //! | `seam.rs` `disk.rs` | what tests replace; files, so that they can cut the power (`simulation.rs`) |
 
 mod audit;
 mod config;
 mod core;
+mod counter;
 mod dedup;
 mod derived;
 mod disk;

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use crate::config::Config;
 use crate::core::Core;
+use crate::counter::Counters;
 use crate::dedup::Dedup;
 use crate::disk::{Disk, Lock, replace};
 use crate::error::Error;
@@ -19,7 +20,6 @@ use crate::queue::Queue;
 use crate::replay::Replay;
 use crate::seam::Seams;
 use crate::signal::FlushSignal;
-use crate::stats::Counters;
 use crate::wal::frame::WalId;
 use crate::wal::reader::recover;
 use crate::wal::segment::Segments;

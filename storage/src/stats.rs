@@ -5,30 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tracelake_model::Sample;
 
 use crate::core::Core;
-use crate::wal::reader::Damage;
-
-/// What only grows.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) requests: AtomicU64,
-    pub(crate) duplicates: AtomicU64,
-    pub(crate) refused: AtomicU64,
-    pub(crate) groups: AtomicU64,
-    pub(crate) flushes: AtomicU64,
-    pub(crate) flush_failures: AtomicU64,
-    pub(crate) flushed_rows: AtomicU64,
-    damaged: AtomicU64,
-    undecodable: AtomicU64,
-}
-
-impl Counters {
-    /// Notes what a replay could not bring back.
-    pub(crate) fn set_losses(&self, damage: &[Damage], undecodable: u64) {
-        let frames = |damage: &Damage| 1 + damage.positions.end() - damage.positions.start();
-        self.damaged.store(damage.iter().map(frames).sum(), Ordering::Relaxed);
-        self.undecodable.store(undecodable, Ordering::Relaxed);
-    }
-}
 
 #[expect(clippy::cast_precision_loss, reason = "a metric's figure is a double by format")]
 fn gauge(name: &'static str, help: &'static str, value: u64) -> Sample {

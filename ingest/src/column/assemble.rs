@@ -36,7 +36,7 @@ impl Assemble {
         let mut columns = Vec::with_capacity(schema.fields().len());
         for field in schema.fields() {
             columns.push(match self.columns.remove(field.name().as_str()) {
-                Some(column) => column,
+                Some(column) => shrunk(column),
                 None if field.is_nullable() => new_null_array(field.data_type(), rows),
                 None => return Err(Error::Defect(format!("column {} was not filled", field.name()))),
             });
@@ -47,4 +47,12 @@ impl Assemble {
         let batch = RecordBatch::try_new(schema, columns).map_err(|error| Error::Defect(error.to_string()))?;
         Batch::new(self.table, batch).map_err(|error| Error::Defect(error.to_string()))
     }
+}
+
+/// The column without its builder's spare room: batches stay in memory until they are flushed, and most are small.
+fn shrunk(mut column: ArrayRef) -> ArrayRef {
+    if let Some(array) = Arc::get_mut(&mut column) {
+        array.shrink_to_fit();
+    }
+    column
 }

@@ -18,31 +18,28 @@ use crate::limit::{Limit, limited};
 use crate::sql::answer::SqlAnswer;
 use crate::sql::{permit, session};
 
-/// Runs one read-only statement over the caller's tenant.
-pub(crate) async fn run(
-    engine: &Engine,
-    caller: &Caller,
-    query: &str,
-    params: &[serde_json::Value],
-) -> Result<SqlAnswer, Error> {
-    let place = engine.gate().enter()?;
-    let seconds = engine.config().sql_seconds;
-    let deadline = Instant::now() + Duration::from_secs(seconds);
-    let statement = parse(query)?;
-    permit::check(&statement)?;
-    let state = engine.session(&caller.tenant)?.state();
-    let planned = tokio::time::timeout_at(deadline, plan(&state, statement, params)).await;
-    let physical = planned.map_err(|_| Error::Timeout(seconds))??;
-    let stream = execute_stream(physical, state.task_ctx())?;
-    let truncated = Arc::default();
-    let limit = Limit {
-        deadline,
-        seconds,
-        rows: Some(engine.config().sql_rows),
-        truncated: Arc::clone(&truncated),
-        place: Some(place),
-    };
-    Ok(SqlAnswer { schema: stream.schema(), stream: limited(stream, limit), truncated })
+impl Engine {
+    /// Runs one read-only SQL statement over the caller's tenant; `params` are `$1`, `$2` ...
+    pub async fn sql(&self, caller: &Caller, query: &str, params: &[serde_json::Value]) -> Result<SqlAnswer, Error> {
+        let place = self.gate().enter()?;
+        let seconds = self.config().sql_seconds;
+        let deadline = Instant::now() + Duration::from_secs(seconds);
+        let statement = parse(query)?;
+        permit::check(&statement)?;
+        let state = self.session(&caller.tenant)?.state();
+        let planned = tokio::time::timeout_at(deadline, plan(&state, statement, params)).await;
+        let physical = planned.map_err(|_| Error::Timeout(seconds))??;
+        let stream = execute_stream(physical, state.task_ctx())?;
+        let truncated = Arc::default();
+        let limit = Limit {
+            deadline,
+            seconds,
+            rows: Some(self.config().sql_rows),
+            truncated: Arc::clone(&truncated),
+            place: Some(place),
+        };
+        Ok(SqlAnswer { schema: stream.schema(), stream: limited(stream, limit), truncated })
+    }
 }
 
 /// Exactly one statement. Parse errors say where.
