@@ -92,7 +92,7 @@ fn arrows_between_crates_point_down() {
         for line in dependencies.lines() {
             let dependency = line.split(['.', ' ', '=']).next().unwrap_or_default();
             let hit = |bad: &&str| dependency == *bad || (bad.ends_with('-') && dependency.starts_with(*bad));
-            if forbidden.iter().any(|bad| hit(bad)) {
+            if forbidden.iter().any(hit) {
                 faults.push(format!("{name} depends on {dependency}"));
             }
         }
