@@ -37,6 +37,7 @@ async fn any_method(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     }
     match find(ASSETS, uri.path()) {
         Found::Nothing => not_found(uri.path()),
+        Found::NotBuilt if uri.path() != "/" => not_found(uri.path()),
         _ => {
             let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "method not allowed", "pages are read with GET");
             set(&mut response, ALLOW, "GET, HEAD");
