@@ -111,17 +111,26 @@ fn rows_with_other_columns_are_refused() {
 }
 
 #[test]
-fn a_part_is_in_the_order_of_its_sort_keys() {
+fn fresh_logs_are_in_the_order_of_their_sort_keys() {
     let dir = tempfile::tempdir().unwrap();
     let times: Vec<i64> = (0..300).map(|row| NOON + (row * 7919 % 300) * 1_000_000_000).collect();
-    let parts = write(dir.path(), Table::Spans, &[sample::rows(Table::Spans, &times, 3)]);
+    let parts = write(dir.path(), Table::Logs, &[sample::rows(Table::Logs, &times, 3)]);
     let rows = read(dir.path(), &parts[0]);
-    let times = rows.column_by_name(column::START_UNIX_NANO).unwrap().as_primitive::<Int64Type>();
+    let times = rows.column_by_name(column::TIME_UNIX_NANO).unwrap().as_primitive::<Int64Type>();
     let service = rows.column_by_name(column::SERVICE_NAME).unwrap().as_string::<i32>();
-    let name = rows.column_by_name(column::NAME).unwrap().as_string::<i32>();
-    let keys: Vec<_> =
-        (0..300).map(|row| (UnixNano(times.value(row)).minute(), service.value(row), name.value(row))).collect();
+    let key = |row| (UnixNano(times.value(row)).minute(), service.value(row), times.value(row));
+    let keys: Vec<_> = (0..300).map(key).collect();
     assert!(keys.is_sorted(), "{keys:?}");
+}
+
+#[test]
+fn fresh_spans_keep_the_order_they_came_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let times: Vec<i64> = (0..300).map(|row| NOON + (row * 7919 % 300) * 1_000_000_000).collect();
+    let batches = [sample::rows(Table::Spans, &times[..7], 3), sample::rows(Table::Spans, &times[7..], 4)];
+    let parts = write(dir.path(), Table::Spans, &batches);
+    let rows = read(dir.path(), &parts[0]);
+    assert_eq!(rows.column_by_name(column::START_UNIX_NANO).unwrap().as_primitive::<Int64Type>().values(), &times[..]);
 }
 
 #[test]
