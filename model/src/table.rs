@@ -92,7 +92,7 @@ impl Table {
         }
     }
 
-    /// Order of rows in a compacted part. Fresh parts keep the order of arrival.
+    /// Order of rows in a compacted part, and in fresh ones but those of spans, which keep the order of arrival.
     pub fn sort_keys(self) -> &'static [SortKey] {
         use SortKey::{Column, Minute};
         match self {
