@@ -10,7 +10,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 
-use crate::server::House;
+use crate::house::House;
 use crate::telemetry::{process_samples, render};
 
 /// The health routes.

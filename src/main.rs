@@ -11,6 +11,7 @@ mod counted;
 mod demo;
 mod error;
 mod health;
+mod house;
 mod listener;
 mod server;
 mod telemetry;

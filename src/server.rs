@@ -1,10 +1,9 @@
-//! Builds the wings bottom up, hangs their doors on listeners, and drains top down.
+//! Hangs the wings' doors on listeners, and drains top down.
 //!
 //! Nothing here knows what a span or a rule is: the wings export routers, this file puts the gate in front of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -14,11 +13,7 @@ use axum::response::Response;
 use futures::StreamExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tracelake_alerting::Alerting;
-use tracelake_ingest::Ingest;
-use tracelake_model::{Caller, Clock, Fault, Sample, Sink, SystemClock, UnixNano};
-use tracelake_query::Engine;
-use tracelake_storage::Store;
+use tracelake_model::{Caller, Fault};
 use tracing::{info, warn};
 
 use crate::auth::guard::{Door, Gate, Guard, guard, refuse};
@@ -26,6 +21,7 @@ use crate::auth::token::Tokens;
 use crate::config::check::is_private;
 use crate::config::schema::Config;
 use crate::error::Error;
+use crate::house::House;
 use crate::listener::{Listener, drained};
 use crate::{admin, health, tls};
 
@@ -33,75 +29,6 @@ use crate::{admin, health, tls};
 const DRAIN: Duration = Duration::from_secs(10);
 /// Paths of the API and the query protocols: what is not found there is not a page.
 const API_PREFIXES: &[&str] = &["/api", "/v1", "/jaeger", "/loki", "/prometheus", "/tempo"];
-
-/// The wings of a running server.
-pub(crate) struct House {
-    store: Arc<Store>,
-    engine: Arc<Engine>,
-    alerting: Arc<Alerting>,
-    ingest: Arc<Ingest>,
-    started: UnixNano,
-    begin: Instant,
-    draining: AtomicBool,
-}
-
-impl House {
-    /// Opens the data directory and builds the wings on it.
-    fn open(config: &Config) -> Result<Arc<Self>, Error> {
-        let begin = Instant::now();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let storage = |error: tracelake_storage::Error| Error::Storage(describe(&error));
-        let store =
-            Store::open(config.storage.clone(), Arc::clone(&clock), tracelake_ingest::decoder()).map_err(storage)?;
-        let engine = Engine::new(Arc::clone(&store), config.query.clone(), Arc::clone(&clock));
-        store.attach(engine.tap()).map_err(storage)?;
-        let sink: Arc<dyn Sink> = Arc::clone(&store) as Arc<dyn Sink>;
-        let alerting =
-            Alerting::open(config.alerting.clone(), store.documents(), Arc::clone(&sink), Arc::clone(&clock));
-        let alerting = alerting.map_err(|error| Error::Alerting(describe(&error)))?;
-        store.attach(alerting.tap()).map_err(storage)?;
-        store.start().map_err(storage)?;
-        alerting.start();
-        let ingest = Ingest::new(config.ingest.clone(), sink, Arc::clone(&clock));
-        let started = clock.now();
-        info!(data_dir = %config.data_dir.display(), ms = begin.elapsed().as_millis(), "wings ready");
-        Ok(Arc::new(Self { store, engine, alerting, ingest, started, begin, draining: AtomicBool::new(false) }))
-    }
-
-    /// Why the server cannot take and answer, if it cannot.
-    pub(crate) fn readiness(&self) -> Result<(), String> {
-        if self.draining.load(Ordering::Relaxed) {
-            return Err("the server is ending".to_owned());
-        }
-        self.store.health()
-    }
-
-    /// When the server began to serve.
-    pub(crate) fn started(&self) -> UnixNano {
-        self.started
-    }
-
-    /// How long it has been serving.
-    pub(crate) fn uptime(&self) -> Duration {
-        self.begin.elapsed()
-    }
-
-    /// How many tenants have data.
-    pub(crate) fn tenant_count(&self) -> usize {
-        self.store.tenants().len()
-    }
-
-    /// The wings' figures.
-    pub(crate) fn samples(&self) -> Vec<Sample> {
-        [self.ingest.stats(), self.store.stats(), self.engine.stats(), self.alerting.stats()].concat()
-    }
-
-    /// Top down: nobody hands anything to a wing that is closed.
-    async fn close(&self) -> Result<(), Error> {
-        self.alerting.close().await;
-        self.store.close().await.map_err(|error| Error::Storage(describe(&error)))
-    }
-}
 
 /// Serves until a signal, then drains. Calls `ready` with the line that names the addresses taken.
 pub(crate) async fn run(config: &Config, ready: impl FnOnce(&str)) -> Result<(), Error> {
@@ -117,7 +44,7 @@ pub(crate) async fn run(config: &Config, ready: impl FnOnce(&str)) -> Result<(),
     ready(&line);
     signals.wait().await;
     info!("ending: no new connections, finishing what is under way; a second signal ends at once");
-    house.draining.store(true, Ordering::Relaxed);
+    house.begin_drain();
     let _ = drain.send(true);
     let finish = async {
         let all = async { while serving.join_next().await.is_some() {} };
@@ -248,19 +175,4 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
     }
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -13,7 +13,7 @@ use tracelake_storage::{Snapshot, Store};
 use crate::auth::token::Tokens;
 use crate::command::line::ConfigArgs;
 use crate::error::Error;
-use crate::server::describe;
+use crate::house::describe;
 use crate::tls;
 
 /// Checks and tells what was found.

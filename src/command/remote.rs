@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::command::line::RemoteArgs;
 use crate::error::Error;
-use crate::server::describe;
+use crate::house::describe;
 
 /// How long connecting may take. Answers may take as long as the server's own limits let them.
 const CONNECT: Duration = Duration::from_secs(5);

@@ -20,7 +20,7 @@ use crate::command::remote::{post, problem_text};
 use crate::command::table;
 use crate::config::load::{Layers, load};
 use crate::error::Error;
-use crate::server::describe;
+use crate::house::describe;
 
 const ROUTE: &str = "/api/v1/sql";
 /// Bytes of an answer that a table or a pretty object is made of; longer ones are for `--format csv`.

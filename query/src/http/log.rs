@@ -13,8 +13,8 @@ use tracelake_model::{Caller, IdError, SpanId, TimeRange, TraceId};
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::http::native::{RANGE_DEFAULT, begin};
 use crate::http::parameter::{Parameters, bad, cursor};
+use crate::http::question::{RANGE_DEFAULT, begin};
 use crate::http::reply::{Reply, json};
 use crate::view::log;
 use crate::view::log_filter::{LogFilter, parse_terms};

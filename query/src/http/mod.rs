@@ -15,6 +15,7 @@ mod native;
 #[cfg(test)]
 mod native_tests;
 pub(crate) mod parameter;
+mod question;
 pub(crate) mod reply;
 mod route;
 mod rows;

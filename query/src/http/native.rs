@@ -1,7 +1,6 @@
 //! The routes of our own API over services, the map, issues and metric names; traces and logs have files of their own.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::routing::get;
@@ -10,15 +9,12 @@ use serde_json::json;
 use tracelake_model::Caller;
 
 use crate::engine::Engine;
-use crate::error::Error;
-use crate::http::parameter::{Parameters, cursor};
-use crate::http::reply::{Reply, json, may_read};
+use crate::http::parameter::cursor;
+use crate::http::question::{RANGE_DEFAULT, begin};
+use crate::http::reply::{Reply, json};
 use crate::http::{log, trace};
 use crate::map::graph::service_map;
 use crate::view::{issue, metric, service};
-
-/// The range of a question that names none.
-pub(crate) const RANGE_DEFAULT: Duration = Duration::from_secs(3600);
 
 const ISSUES_DEFAULT: usize = 100;
 const ISSUES_MAX: usize = 10_000;
@@ -35,17 +31,6 @@ pub(crate) fn routes() -> Router<Arc<Engine>> {
         .route("/api/v1/traces/{trace_id}", get(trace::one))
         .route("/api/v1/logs", get(log::search))
         .route("/api/v1/logs/tail", get(log::tail))
-}
-
-/// Checks the permission and takes the parameters apart: what every handler does first.
-pub(crate) fn begin(
-    engine: &Engine,
-    caller: &Caller,
-    query: Option<&str>,
-    known: &[&str],
-) -> Result<Parameters, Error> {
-    may_read(caller)?;
-    Parameters::parse(query, known, engine.clock().now())
 }
 
 async fn services(

@@ -11,8 +11,8 @@ use tracelake_model::{Caller, TraceId};
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::http::native::begin;
 use crate::http::parameter::{Parameters, bad, cursor};
+use crate::http::question::begin;
 use crate::http::reply::{Reply, body, json};
 use crate::view::condition::{Condition, substring};
 use crate::view::name::{parse_kind, parse_status};

@@ -1,0 +1,106 @@
+//! The wings of one server, built bottom up and closed top down.
+//!
+//! Deliberately knows no listener and no route: `server.rs` hangs the wings' doors.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tracelake_alerting::Alerting;
+use tracelake_ingest::Ingest;
+use tracelake_model::{Clock, Sample, Sink, SystemClock, UnixNano};
+use tracelake_query::Engine;
+use tracelake_storage::Store;
+use tracing::info;
+
+use crate::config::schema::Config;
+use crate::error::Error;
+
+/// The wings of a running server.
+pub(crate) struct House {
+    pub(crate) store: Arc<Store>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) alerting: Arc<Alerting>,
+    pub(crate) ingest: Arc<Ingest>,
+    started: UnixNano,
+    begin: Instant,
+    draining: AtomicBool,
+}
+
+impl House {
+    /// Opens the data directory and builds the wings on it.
+    pub(crate) fn open(config: &Config) -> Result<Arc<Self>, Error> {
+        let begin = Instant::now();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let storage = |error: tracelake_storage::Error| Error::Storage(describe(&error));
+        let store =
+            Store::open(config.storage.clone(), Arc::clone(&clock), tracelake_ingest::decoder()).map_err(storage)?;
+        let engine = Engine::new(Arc::clone(&store), config.query.clone(), Arc::clone(&clock));
+        store.attach(engine.tap()).map_err(storage)?;
+        let sink: Arc<dyn Sink> = Arc::clone(&store) as Arc<dyn Sink>;
+        let alerting =
+            Alerting::open(config.alerting.clone(), store.documents(), Arc::clone(&sink), Arc::clone(&clock));
+        let alerting = alerting.map_err(|error| Error::Alerting(describe(&error)))?;
+        store.attach(alerting.tap()).map_err(storage)?;
+        store.start().map_err(storage)?;
+        alerting.start();
+        let ingest = Ingest::new(config.ingest.clone(), sink, Arc::clone(&clock));
+        let started = clock.now();
+        info!(data_dir = %config.data_dir.display(), ms = begin.elapsed().as_millis(), "wings ready");
+        Ok(Arc::new(Self { store, engine, alerting, ingest, started, begin, draining: AtomicBool::new(false) }))
+    }
+
+    /// Why the server cannot take and answer, if it cannot.
+    pub(crate) fn readiness(&self) -> Result<(), String> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Err("the server is ending".to_owned());
+        }
+        self.store.health()
+    }
+
+    /// From now on the server says that it is ending.
+    pub(crate) fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// When the server began to serve.
+    pub(crate) fn started(&self) -> UnixNano {
+        self.started
+    }
+
+    /// How long it has been serving.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.begin.elapsed()
+    }
+
+    /// How many tenants have data.
+    pub(crate) fn tenant_count(&self) -> usize {
+        self.store.tenants().len()
+    }
+
+    /// The wings' figures.
+    pub(crate) fn samples(&self) -> Vec<Sample> {
+        [self.ingest.stats(), self.store.stats(), self.engine.stats(), self.alerting.stats()].concat()
+    }
+
+    /// Top down: nobody hands anything to a wing that is closed.
+    pub(crate) async fn close(&self) -> Result<(), Error> {
+        self.alerting.close().await;
+        self.store.close().await.map_err(|error| Error::Storage(describe(&error)))
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = error.source();
+    }
+    text
+}
