@@ -184,22 +184,27 @@ mod tests {
     }
 
     #[test]
-    fn every_parent_is_in_its_trace_and_every_service_speaks() {
+    fn every_parent_is_in_its_trace_and_begins_first_and_every_service_speaks() {
         let slices = minutes(1, 10);
-        let mut ids = BTreeSet::new();
+        let mut begins = BTreeMap::new();
         let mut links = Vec::new();
         let mut services = BTreeSet::new();
         for resource in slices.iter().flat_map(|slice| &slice.traces.resource_spans) {
             services.insert(format!("{:?}", resource.resource.as_ref().map(|r| r.attributes[0].clone())));
             for span in resource.scope_spans.iter().flat_map(|scope| &scope.spans) {
                 assert!(span.start_time_unix_nano <= span.end_time_unix_nano);
-                assert!(ids.insert((span.trace_id.clone(), span.span_id.clone())), "an id came twice");
+                let id = (span.trace_id.clone(), span.span_id.clone());
+                assert!(begins.insert(id, span.start_time_unix_nano).is_none(), "an id came twice");
                 if !span.parent_span_id.is_empty() {
-                    links.push((span.trace_id.clone(), span.parent_span_id.clone()));
+                    let parent = (span.trace_id.clone(), span.parent_span_id.clone());
+                    links.push((parent, span.start_time_unix_nano, span.name.clone()));
                 }
             }
         }
-        assert!(links.iter().all(|link| ids.contains(link)));
+        for (parent, begin, name) in links {
+            let parent = begins.get(&parent).expect("every parent is in its trace");
+            assert!(*parent <= begin, "{name} begins before its parent");
+        }
         assert_eq!(services.len(), 15);
     }
 

@@ -7,6 +7,7 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status, span};
 use rand::rngs::SmallRng;
 use rand::{Rng, RngCore};
+use std::ops::Range;
 
 use crate::demo::attribute::{self, boolean, int, text, text_value};
 use crate::demo::session::Session;
@@ -90,9 +91,10 @@ impl Walk {
         }
         let mut span = self.span(&frame, place.parent, attribute::server_name(operation), at);
         if let Some(mishap) = mishap.filter(|_| outcome.status < 400) {
+            let since = outcome.end;
             outcome.end += self.spread(mishap.delay_us);
             outcome.status = mishap.status;
-            self.tell_mishap(mishap, operation, &frame, &mut span, outcome.end);
+            self.tell_mishap(mishap, operation, &frame, &mut span, since..outcome.end);
         }
         outcome.end += work / 2;
         span.kind = match operation.door {
@@ -217,7 +219,15 @@ impl Walk {
     ///
     /// Java, Ruby and the like record the exception on the span, Python and .NET in the log, as their usual
     /// instrumentations do: once, so that nobody counts it twice.
-    fn tell_mishap(&mut self, mishap: &Mishap, operation: &'static Operation, frame: &Frame, span: &mut Span, at: u64) {
+    fn tell_mishap(
+        &mut self,
+        mishap: &Mishap,
+        operation: &'static Operation,
+        frame: &Frame,
+        span: &mut Span,
+        waited: Range<u64>,
+    ) {
+        let at = waited.end;
         let line = mishap.lines[usize::from(self.rng.random_bool(0.5))];
         let mut attributes = vec![text("enduser.id", self.session.user.clone())];
         if !mishap.exception.is_empty() {
@@ -237,14 +247,13 @@ impl Walk {
                     ..span::Event::default()
                 });
             }
-            self.tell_broken_step(mishap, operation, frame, at);
+            self.tell_broken_step(mishap, operation, frame, waited);
         }
         self.log(frame, at, mishap.severity, text_value(self.session.fill(line)), attributes);
     }
 
     /// The step that broke, as the caller saw it: a question or call that ended in an error.
-    fn tell_broken_step(&mut self, mishap: &Mishap, operation: &'static Operation, frame: &Frame, at: u64) {
-        let begin = at.saturating_sub(mishap.delay_us * 900);
+    fn tell_broken_step(&mut self, mishap: &Mishap, operation: &'static Operation, frame: &Frame, waited: Range<u64>) {
         let (name, mut attributes) = match operation.steps.get(mishap.at_step) {
             Some(Step::External { host, method, path, .. }) => {
                 ((*method).to_owned(), attribute::external(host, method, path, 0))
@@ -256,11 +265,11 @@ impl Walk {
         };
         attributes.push(text("error.type", mishap.exception));
         let own = Frame { service: frame.service, instance: frame.instance, span_id: self.span_id() };
-        let mut span = self.span(&own, frame.span_id.clone(), name, begin);
+        let mut span = self.span(&own, frame.span_id.clone(), name, waited.start);
         span.kind = CLIENT;
         span.attributes = attributes;
         span.status = Some(Status { code: ERROR, message: mishap.message.to_owned() });
-        self.finish(span, &own, Outcome { end: at, status: 0 }, 400);
+        self.finish(span, &own, Outcome { end: waited.end, status: 0 }, 400);
     }
 
     /// What the service says of an operation that ended: its line, the access log, the audited action.
