@@ -1,6 +1,6 @@
 //! Replays pre-serialised OTLP requests against the release binary and prints what they cost.
 //!
-//! `make bench-ingest` runs every file of frames (a protobuf varint length and one export request each, zstd outside)
+//! `make bench-ingest` runs the demo shop's quarter of an hour (gRPC, gzip) and every file of frames (a protobuf varint length and one export request each, zstd outside)
 //! given by name, or the recorded sets (the full ones where present, else the committed slices). Prints records per
 //! second as seen by the sender, the server's CPU seconds per million records (user and system, from the OS), its peak
 //! resident memory, and bytes on disk per record after a flush. The sender shares the machine: read figures as ratios.
@@ -19,6 +19,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 struct Server {
     child: Child,
+    grpc: String,
     otlp: String,
     api: String,
     folder: tempfile::TempDir,
@@ -46,8 +47,8 @@ impl Server {
                     let found = doors.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
                     found.map(str::to_owned).ok_or_else(|| anyhow::anyhow!("no {name} in {doors}"))
                 };
-                let (otlp, api) = (door("otlp_http")?, door("http")?);
-                return Ok(Server { child, otlp, api, folder });
+                let (grpc, otlp, api) = (door("otlp_grpc")?, door("otlp_http")?, door("http")?);
+                return Ok(Server { child, grpc, otlp, api, folder });
             }
         }
         anyhow::bail!("the server ended before it listened")
@@ -100,29 +101,35 @@ async fn count(client: &reqwest::Client, server: &Server, table: &str) -> anyhow
     answer["rows"][0][0].as_f64().ok_or_else(|| anyhow::anyhow!("no count in {answer}"))
 }
 
-async fn replay(path: &Path, out: &mut impl std::io::Write) -> anyhow::Result<()> {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-    let (signal, table) = match &name {
-        name if name.contains(".logs.") => ("logs", "logs"),
-        name if name.contains(".metrics.") => ("metrics", "metrics"),
-        _ => ("traces", "spans"),
-    };
-    let requests = frames(path)?;
-    let sent_bytes: usize = requests.iter().map(Vec::len).sum();
-    let server = Server::start()?;
-    let client = reqwest::Client::builder().no_proxy().build()?;
-    let url = format!("http://{}/v1/{signal}", server.otlp);
-    let (began, cpu_before) = (Instant::now(), server.cpu_seconds()?);
-    let send = |body: Vec<u8>| client.post(&url).header("content-type", "application/x-protobuf").body(body).send();
-    let mut answers = stream::iter(requests.into_iter().map(send)).buffer_unordered(IN_FLIGHT);
-    while let Some(answer) = answers.next().await {
-        answer?.error_for_status()?;
+/// What a run began with.
+struct Begun {
+    at: Instant,
+    cpu_seconds: f64,
+}
+
+impl Begun {
+    fn now(server: &Server) -> anyhow::Result<Begun> {
+        Ok(Begun { at: Instant::now(), cpu_seconds: server.cpu_seconds()? })
     }
-    let seconds = began.elapsed().as_secs_f64();
+}
+
+/// Flushes, and prints what the run cost since it began; `sent_bytes` is unknown (0) where another process sent.
+async fn report(
+    name: &str,
+    tables: &[&str],
+    server: &Server,
+    (begun, sent_bytes): (Begun, usize),
+    out: &mut impl std::io::Write,
+) -> anyhow::Result<()> {
+    let seconds = begun.at.elapsed().as_secs_f64();
+    let client = reqwest::Client::builder().no_proxy().build()?;
     client.post(format!("http://{}/api/v1/admin/flush", server.api)).send().await?.error_for_status()?;
-    let cpu = server.cpu_seconds()? - cpu_before;
+    let cpu = server.cpu_seconds()? - begun.cpu_seconds;
     let peak = server.peak_mb()?;
-    let records = count(&client, &server, table).await?;
+    let mut records = 0.0;
+    for table in tables {
+        records += count(&client, server, table).await?;
+    }
     let data = server.folder.path().join("data");
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     let (stored, sent) = (bytes_under(&data) as f64, sent_bytes as f64);
@@ -135,6 +142,37 @@ async fn replay(path: &Path, out: &mut impl std::io::Write) -> anyhow::Result<()
         sent / records
     )?;
     Ok(())
+}
+
+async fn replay(path: &Path, out: &mut impl std::io::Write) -> anyhow::Result<()> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    let (signal, table) = match &name {
+        name if name.contains(".logs.") => ("logs", "logs"),
+        name if name.contains(".metrics.") => ("metrics", "metrics"),
+        _ => ("traces", "spans"),
+    };
+    let requests = frames(path)?;
+    let sent_bytes: usize = requests.iter().map(Vec::len).sum();
+    let server = Server::start()?;
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let url = format!("http://{}/v1/{signal}", server.otlp);
+    let begun = Begun::now(&server)?;
+    let send = |body: Vec<u8>| client.post(&url).header("content-type", "application/x-protobuf").body(body).send();
+    let mut answers = stream::iter(requests.into_iter().map(send)).buffer_unordered(IN_FLIGHT);
+    while let Some(answer) = answers.next().await {
+        answer?.error_for_status()?;
+    }
+    report(&name, &[table], &server, (begun, sent_bytes), out).await
+}
+
+/// The demo shop's spans, logs and points, made while they are sent: the rate is the shop's, the cost is the server's.
+async fn demo(out: &mut impl std::io::Write) -> anyhow::Result<()> {
+    let server = Server::start()?;
+    let begun = Begun::now(&server)?;
+    let mut shop = Command::new(env!("CARGO_BIN_EXE_tracelake"));
+    shop.args(["demo", "--once", "--rate", "50", "--endpoint"]).arg(format!("http://{}", server.grpc));
+    anyhow::ensure!(shop.stdout(Stdio::null()).stderr(Stdio::null()).status()?.success(), "the demo failed");
+    report("demo shop, all signals (gRPC, gzip)", &["spans", "logs", "metrics"], &server, (begun, 0), out).await
 }
 
 fn recorded() -> Vec<PathBuf> {
@@ -157,6 +195,7 @@ async fn main() -> anyhow::Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let named: Vec<PathBuf> =
         std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).map(PathBuf::from).collect();
+    let with_demo = named.is_empty();
     let files = if named.is_empty() { recorded() } else { named };
     let mut out = std::io::stdout().lock();
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
@@ -164,6 +203,9 @@ async fn main() -> anyhow::Result<()> {
     let heads = ["set", "records", "rate", "CPU s/M", "peak MB", "disk B", "wire B"];
     let [set, records, rate, cpu, peak, disk, wire] = heads;
     writeln!(out, "{set:<48} {records:>9} {rate:>11} {cpu:>8} {peak:>8} {disk:>9} {wire:>9}")?;
+    if with_demo {
+        demo(&mut out).await?;
+    }
     for file in files {
         replay(&file, &mut out).await?;
     }
