@@ -28,6 +28,10 @@ pub struct Config {
     pub group_bytes_max: u64,
     /// Durable requests that wait for slow taps in memory; beyond, taps read them from the log again.
     pub feed_requests_max: usize,
+    /// How long entries of a table's log stay that a checkpoint covers.
+    pub delta_log_keep: Duration,
+    /// How long a file stays that compaction or retention removed, for those who read it.
+    pub removed_keep: Duration,
 }
 
 impl Default for Config {
@@ -43,6 +47,8 @@ impl Default for Config {
             queue_bytes_max: 64 << 20,
             group_bytes_max: 8 << 20,
             feed_requests_max: 1024,
+            delta_log_keep: Duration::from_secs(86_400),
+            removed_keep: Duration::from_secs(3600),
         }
     }
 }
@@ -61,6 +67,8 @@ impl Config {
             (self.queue_bytes_max == 0, "queue_bytes_max must be at least 1"),
             (self.group_bytes_max == 0, "group_bytes_max must be at least 1"),
             (self.feed_requests_max == 0, "feed_requests_max must be at least 1"),
+            (self.delta_log_keep < Duration::from_secs(3600), "delta_log_keep must be at least 1h"),
+            (self.removed_keep < Duration::from_secs(60), "removed_keep must be at least 1m"),
         ];
         let broken: Vec<_> = rules.iter().filter(|(broken, _)| *broken).map(|(_, rule)| *rule).collect();
         if broken.is_empty() { Ok(()) } else { Err(Error::Config(broken.join("; "))) }

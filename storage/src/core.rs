@@ -20,6 +20,7 @@ use crate::logs::Logs;
 use crate::queue::Queue;
 use crate::signal::FlushSignal;
 use crate::tail::Tail;
+use crate::upkeep::Upkeep;
 use crate::wal::frame::WalId;
 use crate::wal::segment::Segments;
 use crate::wal::writer::Writer;
@@ -49,6 +50,7 @@ pub(crate) struct Core {
     /// One flush at a time.
     pub(crate) flushing: Mutex<()>,
     pub(crate) flush_signal: FlushSignal,
+    pub(crate) upkeep: Upkeep,
     pub(crate) counters: Counters,
     /// Set between start and close.
     pub(crate) accepting: AtomicBool,

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::part::file::Part;
 use crate::wal::reader::Damage;
 
 /// What only grows.
@@ -14,8 +15,31 @@ pub(crate) struct Counters {
     pub(crate) flushes: AtomicU64,
     pub(crate) flush_failures: AtomicU64,
     pub(crate) flushed_rows: AtomicU64,
+    pub(crate) compactions: AtomicU64,
+    pub(crate) compaction_failures: AtomicU64,
+    /// Parts that were merged.
+    pub(crate) merged: Volume,
+    /// Parts that they became.
+    pub(crate) merged_to: Volume,
+    pub(crate) deleted_files: AtomicU64,
+    pub(crate) deleted_bytes: AtomicU64,
     pub(crate) damaged: AtomicU64,
     pub(crate) undecodable: AtomicU64,
+}
+
+/// Rows and bytes of parts.
+#[derive(Debug, Default)]
+pub(crate) struct Volume {
+    pub(crate) rows: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+}
+
+impl Volume {
+    /// Counts a part.
+    pub(crate) fn count(&self, part: &Part) {
+        self.rows.fetch_add(part.rows, Ordering::Relaxed);
+        self.bytes.fetch_add(part.bytes, Ordering::Relaxed);
+    }
 }
 
 impl Counters {

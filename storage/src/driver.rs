@@ -23,6 +23,7 @@ pub(crate) struct Driver {
     writer: JoinHandle<()>,
     feeder: JoinHandle<()>,
     flusher: JoinHandle<()>,
+    keeper: JoinHandle<()>,
 }
 
 /// Starts the threads of a store and lets it accept.
@@ -36,6 +37,7 @@ pub(crate) fn start(core: &Arc<Core>) -> Result<Driver, Error> {
         writer: spawn("storage-writer", write)?,
         feeder: spawn("storage-feeder", feed)?,
         flusher: spawn("storage-flusher", flush)?,
+        keeper: spawn("storage-keeper", keep)?,
     };
     core.accepting.store(true, Ordering::SeqCst);
     Ok(driver)
@@ -46,7 +48,9 @@ impl Driver {
     pub(crate) fn stop(self, core: &Core, flush: bool) -> Result<(), Error> {
         core.accepting.store(false, Ordering::SeqCst);
         core.queue.close();
-        let joined = self.writer.join().is_ok();
+        core.upkeep.stop();
+        let joined = self.keeper.join().is_ok();
+        let joined = self.writer.join().is_ok() && joined;
         core.feed.stop();
         let joined = self.feeder.join().is_ok() && joined;
         core.flush_signal.stop();
@@ -72,6 +76,12 @@ fn write(core: &Core) {
 
 fn feed(core: &Core) {
     while core.feed_step(true) {}
+}
+
+fn keep(core: &Core) {
+    if catch_unwind(AssertUnwindSafe(|| core.run_upkeep())).is_err() {
+        tracing::error!("compaction panicked, parts are neither merged nor deleted until a restart");
+    }
 }
 
 fn flush(core: &Core) {

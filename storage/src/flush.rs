@@ -30,7 +30,7 @@ pub struct FlushReport {
     pub bytes: u64,
 }
 
-/// Moments at which a test makes a flush die.
+/// Moments at which a test makes a flush or a merge die.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Point {
     /// Parts are written, no commit names them.
@@ -41,6 +41,10 @@ pub(crate) enum Point {
     Replaced,
     /// The hashes are saved, segments are still there.
     HashesSaved,
+    /// A merged part is written, no commit names it.
+    Merged,
+    /// Its commit stands, snapshots still name the parts before.
+    Swapped,
 }
 
 impl Core {
@@ -95,9 +99,9 @@ impl Core {
             report.bytes += live.iter().map(|part| part.bytes).sum::<u64>();
         }
         self.pass(Point::Committed)?;
-        let live = log.live();
+        // The log stays locked, so that nobody shows an older list of parts after this one.
+        self.tail.lock().replace(&work.tenant, table, log.live());
         drop(log);
-        self.tail.lock().replace(&work.tenant, table, live);
         self.pass(Point::Replaced)
     }
 
@@ -124,7 +128,7 @@ impl Core {
     }
 
     #[cfg(test)]
-    fn pass(&self, point: Point) -> Result<(), Error> {
+    pub(crate) fn pass(&self, point: Point) -> Result<(), Error> {
         if *self.crash_at.lock() == Some(point) {
             return Err(Error::Flush(format!("stopped at {point:?}")));
         }
@@ -133,7 +137,7 @@ impl Core {
 
     #[cfg(not(test))]
     #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "tests stop here")]
-    fn pass(&self, _point: Point) -> Result<(), Error> {
+    pub(crate) fn pass(&self, _point: Point) -> Result<(), Error> {
         Ok(())
     }
 }

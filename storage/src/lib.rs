@@ -8,6 +8,7 @@
 //! | `store.rs` | [`Store`]: the door, and the write path on one page |
 //! | `core.rs` | what the threads share; who may append now |
 //! | `write.rs` `flush.rs` `tap.rs` `driver.rs` | the steps: to disk, to parts, to taps; the threads that repeat them |
+//! | `upkeep.rs` `plan.rs` `compact.rs` `sweep.rs` | what runs beside: which parts to merge, merging them, deleting files |
 //! | `open.rs` `replay.rs` | a data directory opened, its log replayed |
 //! | `queue.rs` `feed.rs` `signal.rs` | what waits for the writer, for taps, for the flusher |
 //! | `dedup.rs` `audit.rs` `derived.rs` `rows.rs` | payloads seen before; audit numbers; derived rows; frames to rows |
@@ -20,6 +21,7 @@
 //! | `seam.rs` `disk.rs` | what tests replace; files, so that they can cut the power (`simulation.rs`) |
 
 mod audit;
+mod compact;
 mod config;
 mod core;
 mod counter;
@@ -34,6 +36,7 @@ mod flush;
 mod logs;
 mod open;
 mod part;
+mod plan;
 mod queue;
 mod replay;
 mod rows;
@@ -44,9 +47,11 @@ mod simulation;
 mod snapshot;
 mod stats;
 mod store;
+mod sweep;
 mod table;
 mod tail;
 mod tap;
+mod upkeep;
 mod wal;
 mod write;
 

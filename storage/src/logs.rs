@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tracelake_model::{Table, TenantId};
 
 use crate::error::Error;
+use crate::table::action::Keep;
 use crate::table::log::TableLog;
 
 /// One committer, shared by those who hold it for a moment.
@@ -17,13 +18,14 @@ pub(crate) type SharedLog = Arc<Mutex<TableLog>>;
 pub(crate) struct Logs {
     data: PathBuf,
     wal: String,
+    keep: Keep,
     open: Mutex<HashMap<(TenantId, Table), SharedLog>>,
 }
 
 impl Logs {
     /// Opens every table that exists below the data root.
-    pub(crate) fn open(data: &Path, wal: String) -> Result<Self, Error> {
-        let logs = Self { data: data.to_owned(), wal, open: Mutex::default() };
+    pub(crate) fn open(data: &Path, wal: String, keep: Keep) -> Result<Self, Error> {
+        let logs = Self { data: data.to_owned(), wal, keep, open: Mutex::default() };
         let tenants = std::fs::read_dir(data).map_err(Error::io("list", data))?;
         for entry in tenants {
             let name = entry.map_err(Error::io("list", data))?.file_name();
@@ -50,13 +52,16 @@ impl Logs {
 
     /// The table as its files say now.
     pub(crate) fn read(&self, tenant: &TenantId, table: Table) -> Result<TableLog, Error> {
-        TableLog::open(&self.data, tenant, table, &self.wal)
+        Ok(TableLog::open(&self.data, tenant, table, &self.wal)?.keeping(self.keep))
     }
 
-    /// All that are open.
+    /// All that are open, in order of their names.
     pub(crate) fn all(&self) -> Vec<(TenantId, Table, SharedLog)> {
         let open = self.open.lock();
-        open.iter().map(|((tenant, table), log)| (tenant.clone(), *table, Arc::clone(log))).collect()
+        let all = open.iter().map(|((tenant, table), log)| (tenant.clone(), *table, Arc::clone(log)));
+        let mut all: Vec<_> = all.collect();
+        all.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+        all
     }
 
     /// How far a derived stream is in a tenant's tables; 0 when it never wrote.

@@ -20,6 +20,8 @@ use crate::queue::Queue;
 use crate::replay::Replay;
 use crate::seam::Seams;
 use crate::signal::FlushSignal;
+use crate::table::action::Keep;
+use crate::upkeep::Upkeep;
 use crate::wal::frame::WalId;
 use crate::wal::reader::recover;
 use crate::wal::segment::Segments;
@@ -41,7 +43,8 @@ pub(crate) fn open(config: Config, seams: &Seams) -> Result<Core, Error> {
     let lock = take_lock(files, &config.data_dir, &wal_dir)?;
     write_format(files, &config.data_dir)?;
     let id = wal_id(files, &wal_dir)?;
-    let logs = Logs::open(&data, id.to_text())?;
+    let keep = Keep { log: config.delta_log_keep, removed: config.removed_keep };
+    let logs = Logs::open(&data, id.to_text(), keep)?;
     let mut dedup = Dedup::new(config.dedup_window, config.dedup_hashes_max);
     load_hashes(files, &wal_dir, &mut dedup)?;
     let mut replay = Replay::new(seams, &wal_dir, &logs, dedup);
@@ -59,6 +62,7 @@ pub(crate) fn open(config: Config, seams: &Seams) -> Result<Core, Error> {
         dedup: Mutex::new(dedup),
         flushing: Mutex::default(),
         flush_signal: FlushSignal::default(),
+        upkeep: Upkeep::default(),
         accepting: AtomicBool::new(false),
         flush_failure: Mutex::default(),
         write_failure: Mutex::default(),

@@ -25,7 +25,7 @@ pub(crate) fn samples(core: &Core) -> Vec<Sample> {
     };
     let (waiting, behind) = core.feed.waiting();
     let counter = Sample::counter;
-    vec![
+    let mut samples = vec![
         counter("tracelake_storage_requests_total", "Requests made durable.", read(&counters.requests)),
         counter(
             "tracelake_storage_duplicates_total",
@@ -60,5 +60,38 @@ pub(crate) fn samples(core: &Core) -> Vec<Sample> {
         ),
         gauge("tracelake_storage_tap_requests", "Durable requests that wait for taps in memory.", waiting as u64),
         gauge("tracelake_storage_tap_behind", "1 while taps read from the log.", u64::from(behind)),
-    ]
+    ];
+    samples.extend(upkeep_samples(core));
+    samples
+}
+
+/// What compaction and retention did, and what there is.
+fn upkeep_samples(core: &Core) -> Vec<Sample> {
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let (counters, counter) = (&core.counters, Sample::counter);
+    let (from, to) = (&counters.merged, &counters.merged_to);
+    let mut samples = vec![
+        counter("tracelake_storage_compactions_total", "Merges of parts committed.", read(&counters.compactions)),
+        counter(
+            "tracelake_storage_compaction_failures_total",
+            "Merges given up: a part that cannot be merged, a disk that refused.",
+            read(&counters.compaction_failures),
+        ),
+        counter("tracelake_storage_compacted_rows_in_total", "Rows of parts that were merged.", read(&from.rows)),
+        counter("tracelake_storage_compacted_rows_out_total", "Rows of merged parts.", read(&to.rows)),
+        counter("tracelake_storage_compacted_bytes_in_total", "Bytes of parts that were merged.", read(&from.bytes)),
+        counter("tracelake_storage_compacted_bytes_out_total", "Bytes of merged parts.", read(&to.bytes)),
+        counter("tracelake_storage_deleted_files_total", "Removed files deleted.", read(&counters.deleted_files)),
+        counter("tracelake_storage_deleted_bytes_total", "Bytes of deleted files.", read(&counters.deleted_bytes)),
+    ];
+    let live = core.tail.lock().live_totals();
+    for (table, parts, bytes) in live {
+        samples
+            .push(gauge("tracelake_storage_live_parts", "Parts that are live.", parts).label("table", table.as_str()));
+        samples.push(
+            gauge("tracelake_storage_live_bytes", "Bytes of parts that are live.", bytes)
+                .label("table", table.as_str()),
+        );
+    }
+    samples
 }

@@ -164,6 +164,18 @@ impl Tail {
         self.tenants.get_mut(tenant).expect("it was just put there")
     }
 
+    /// Shows the parts of a table whose log was read again, and which is flushed up to `flushed`. Rows that turn out to
+    /// stand in these parts leave the tail at the same instant: a flush may have committed without hearing of it.
+    pub(crate) fn show(&mut self, tenant: &TenantId, table: Table, parts: Vec<Arc<Part>>, flushed: u64) {
+        let frozen = self.tenants.get(tenant).and_then(|tenant| tenant.frozen.as_ref());
+        let waits = |frozen: &Frozen| frozen.generation.has(table) && !frozen.flushed.contains(table);
+        if frozen.is_some_and(|frozen| waits(frozen) && frozen.generation.last <= flushed) {
+            self.replace(tenant, table, parts);
+        } else {
+            self.set_parts(tenant, table, parts);
+        }
+    }
+
     /// Takes in what the tables of a tenant say at start.
     pub(crate) fn set_parts(&mut self, tenant: &TenantId, table: Table, parts: Vec<Arc<Part>>) {
         self.tenant(tenant).parts[table as usize] = Arc::from(parts);
@@ -195,6 +207,15 @@ impl Tail {
             waits || tenant.parts.iter().any(|parts| !parts.is_empty())
         };
         self.tenants.iter().filter(|(_, tenant)| has_rows(tenant)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Of each table, how many parts are live and how many bytes they have, all tenants together.
+    pub(crate) fn live_totals(&self) -> Vec<(Table, u64, u64)> {
+        let total = |table: Table| {
+            let parts = || self.tenants.values().flat_map(|tenant| tenant.parts[table as usize].iter());
+            (table, parts().count() as u64, parts().map(|part| part.bytes).sum())
+        };
+        Table::ALL.into_iter().map(total).collect()
     }
 
     /// The `seq` of a tenant's last audit row; 0 when it has none.

@@ -19,6 +19,8 @@ pub struct Part {
     pub time_max: UnixNano,
     /// The partition it belongs to, `YYYY-MM-DD`.
     pub date: String,
+    /// When the newest of its rows were stored, by the millisecond; merging parts does not make rows younger.
+    pub stored: UnixNano,
 }
 
 /// A part whose file is durable but which no commit names yet.

@@ -6,7 +6,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `file.rs` | [`file::Part`]: where a part lies and what it covers; [`file::NewPart`]: one that waits for its commit |
-//! | `writer.rs` | [`writer::write_parts`]: rows to files, one per day |
+//! | `writer.rs` | [`writer::write_parts`]: rows to files, one per day; [`writer::PartWriter`]: one of them |
+//! | `merge.rs` `input.rs` | [`merge::Merge`]: parts of one day become one; each as it is read |
 //! | `sort.rs` | the order of rows in a part |
 //! | `encoding.rs` | how each column is encoded |
 //! | `stats.rs` | what a commit says about the columns of a part |
@@ -15,7 +16,9 @@
 pub(crate) mod durable;
 mod encoding;
 pub(crate) mod file;
-mod sort;
+mod input;
+pub(crate) mod merge;
+pub(crate) mod sort;
 mod stats;
 pub(crate) mod writer;
 

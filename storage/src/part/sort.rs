@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{DataType, Int64Type};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, Rows, SortField};
 use tracelake_model::{SortKey, Table, UnixNano};
@@ -16,30 +16,72 @@ pub(crate) fn is_sorted_when_fresh(table: Table) -> bool {
     table != Table::Spans
 }
 
+/// Under this key a file notes the order of its rows, if it has one.
+pub(crate) const ORDER_KEY: &str = "tracelake.order";
+
+/// A table's order as files note it: `minute(start_unix_nano),service_name,...`.
+pub(crate) fn describe(table: Table) -> String {
+    let name = |key: &SortKey| match key {
+        SortKey::Column(name) => (*name).to_owned(),
+        SortKey::Minute(name) => format!("minute({name})"),
+    };
+    table.sort_keys().iter().map(name).collect::<Vec<_>>().join(",")
+}
+
 /// The sort keys of all rows, comparable as bytes.
 pub(crate) struct Keys(Rows);
 
 impl Keys {
     /// Reads the sort keys of rows with the columns of [`Table::schema`].
     pub(crate) fn read(table: Table, rows: &RecordBatch) -> Result<Self, ArrowError> {
-        let schema = rows.schema();
-        let column = |name: &str| Ok::<_, ArrowError>(Arc::clone(rows.column(schema.index_of(name)?)));
-        let columns = table.sort_keys().iter().map(|key| match key {
-            SortKey::Column(name) => column(name),
-            SortKey::Minute(name) => {
-                let times = column(name)?;
-                let minutes: Int64Array = times.as_primitive::<Int64Type>().unary(|time| UnixNano(time).minute().0);
-                Ok(Arc::new(minutes) as ArrayRef)
-            }
-        });
-        let columns = columns.collect::<Result<Vec<_>, ArrowError>>()?;
-        let fields = columns.iter().map(|column| SortField::new(column.data_type().clone()));
-        Ok(Self(RowConverter::new(fields.collect())?.convert_columns(&columns)?))
+        Ok(Self(Order::new(table)?.keys(rows)?))
     }
 
     /// Puts row numbers in order.
     pub(crate) fn sort(&self, numbers: &mut [u32]) {
-        let key = |number: &u32| self.0.row(*number as usize);
-        numbers.sort_by(|a, b| key(a).cmp(&key(b)));
+        sort(&self.0, numbers);
     }
+}
+
+/// Puts row numbers in the order of their keys.
+pub(crate) fn sort(keys: &Rows, numbers: &mut [u32]) {
+    let key = |number: &u32| keys.row(*number as usize);
+    numbers.sort_by(|a, b| key(a).cmp(&key(b)));
+}
+
+/// The order of a table's rows: keys read through the same order can be compared.
+pub(crate) struct Order {
+    table: Table,
+    converter: RowConverter,
+}
+
+impl Order {
+    /// The order by [`Table::sort_keys`].
+    pub(crate) fn new(table: Table) -> Result<Self, ArrowError> {
+        let schema = table.schema();
+        let fields = table.sort_keys().iter().map(|key| match key {
+            SortKey::Column(name) => Ok(SortField::new(schema.field_with_name(name)?.data_type().clone())),
+            SortKey::Minute(_) => Ok(SortField::new(DataType::Int64)),
+        });
+        Ok(Self { table, converter: RowConverter::new(fields.collect::<Result<_, ArrowError>>()?)? })
+    }
+
+    /// The sort keys of one batch, comparable as bytes.
+    pub(crate) fn keys(&self, batch: &RecordBatch) -> Result<Rows, ArrowError> {
+        self.converter.convert_columns(&columns(self.table, batch)?)
+    }
+}
+
+fn columns(table: Table, batch: &RecordBatch) -> Result<Vec<ArrayRef>, ArrowError> {
+    let schema = batch.schema();
+    let column = |name: &str| Ok::<_, ArrowError>(Arc::clone(batch.column(schema.index_of(name)?)));
+    let keys = table.sort_keys().iter().map(|key| match key {
+        SortKey::Column(name) => column(name),
+        SortKey::Minute(name) => {
+            let times = column(name)?;
+            let minutes: Int64Array = times.as_primitive::<Int64Type>().unary(|time| UnixNano(time).minute().0);
+            Ok(Arc::new(minutes) as ArrayRef)
+        }
+    });
+    keys.collect()
 }

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
@@ -13,7 +14,7 @@ use arrow::error::ArrowError;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use tracelake_model::{Table, TenantId, UnixNano};
 
 use crate::error::Error;
@@ -23,13 +24,6 @@ use crate::part::{durable, encoding, sort, stats};
 
 /// Rows that are put in order at once: bounds what is held twice while a part is written.
 const CHUNK_ROWS: usize = 16 << 10;
-
-/// Rows of one day, by their number.
-struct Day {
-    rows: Vec<u32>,
-    time_min: i64,
-    time_max: i64,
-}
 
 /// Writes rows (columns of [`Table::schema`]) to one part per UTC day below the data root; rows without a time
 /// (zero or less) belong to the day they were received. Every file and its directory is durable on return; on an error
@@ -54,74 +48,133 @@ pub(crate) fn write_parts(
     }
     if sort::is_sorted_when_fresh(table) {
         let keys = Keys::read(table, &rows)?;
-        for day in days.values_mut() {
-            keys.sort(&mut day.rows);
+        for numbers in days.values_mut() {
+            keys.sort(numbers);
         }
     }
-    let write = |(date, day): (String, Day)| write_part(data, tenant, table, &rows, date, &day);
+    let write = |(date, numbers): (String, Vec<u32>)| {
+        let mut writer = PartWriter::create(data, tenant, table, &date, numbers.len())?;
+        if sort::is_sorted_when_fresh(table) {
+            writer.note_order();
+        }
+        for chunk in numbers.chunks(CHUNK_ROWS) {
+            writer.write(&take_record_batch(&rows, &UInt32Array::from(chunk.to_vec()))?)?;
+        }
+        writer.finish(received)
+    };
     days.into_iter().map(write).collect()
 }
 
-fn split(table: Table, rows: &RecordBatch, received: UnixNano) -> Result<BTreeMap<String, Day>, Error> {
+fn split(table: Table, rows: &RecordBatch, received: UnixNano) -> Result<BTreeMap<String, Vec<u32>>, Error> {
     const DAY_NS: i64 = 86_400_000_000_000;
-    let mut days: BTreeMap<i64, Day> = BTreeMap::new();
+    let mut days: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
     let times = rows.column(rows.schema().index_of(table.time_column())?).as_primitive::<Int64Type>();
     for (number, &time) in (0..).zip(times.values()) {
         let dated = if time > 0 { time } else { received.0 };
-        let empty = || Day { rows: Vec::new(), time_min: i64::MAX, time_max: i64::MIN };
-        let day = days.entry(dated.div_euclid(DAY_NS)).or_insert_with(empty);
-        day.rows.push(number);
-        day.time_min = day.time_min.min(time);
-        day.time_max = day.time_max.max(time);
+        days.entry(dated.div_euclid(DAY_NS)).or_default().push(number);
     }
     Ok(days.into_iter().map(|(day, rows)| (UnixNano(day.saturating_mul(DAY_NS)).date(), rows)).collect())
 }
 
-fn write_part(
-    data: &Path,
-    tenant: &TenantId,
-    table: Table,
-    rows: &RecordBatch,
+/// One part under way: rows come in order, the file is durable once it is finished. One that is dropped before is
+/// removed.
+pub(crate) struct PartWriter {
+    location: String,
+    path: PathBuf,
     date: String,
-    day: &Day,
-) -> Result<NewPart, Error> {
-    let location = format!("{tenant}/{table}/date={date}/part-{}.parquet", durable::unique_name()?);
-    let path = data.join(&location);
-    let directory = path.parent().unwrap_or(data);
-    durable::make_directories(directory)?;
-    let file = File::create_new(&path).map_err(Error::io("make", &path))?;
-    let written = write_rows(&file, table, rows, &day.rows);
-    let synced = written.and_then(|metadata| {
-        file.sync_all().map_err(Error::io("sync", &path))?;
-        let bytes = file.metadata().map_err(Error::io("measure", &path))?.len();
-        durable::sync_directory(directory)?;
-        Ok((metadata, bytes))
-    });
-    let (metadata, bytes) = synced.inspect_err(|_| {
-        let _ = fs::remove_file(&path);
-    })?;
-    Ok(NewPart {
-        stats: stats::describe(&table.file_schema(), &metadata),
-        part: Part {
-            location: location.into(),
-            rows: day.rows.len() as u64,
-            bytes,
-            time_min: UnixNano(day.time_min),
-            time_max: UnixNano(day.time_max),
-            date,
-        },
-    })
+    table: Table,
+    file: Arc<File>,
+    /// `None` once it is finished.
+    writer: Option<ArrowWriter<Arc<File>>>,
+    rows: u64,
+    time_min: i64,
+    time_max: i64,
 }
 
-/// The writer turns dictionaries to plain text by itself: the Arrow schema is left out of the file.
-fn write_rows(file: &File, table: Table, rows: &RecordBatch, numbers: &[u32]) -> Result<ParquetMetaData, Error> {
-    let failed = |fault: ParquetError| Error::Flush(fault.to_string());
-    let properties = encoding::properties(table, &table.file_schema(), numbers.len()).map_err(failed)?;
-    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(file, table.schema(), options).map_err(failed)?;
-    for chunk in numbers.chunks(CHUNK_ROWS) {
-        let ordered = take_record_batch(rows, &UInt32Array::from(chunk.to_vec()))?;
-        writer.write(&ordered).map_err(failed)?;
+impl PartWriter {
+    /// Begins a part of about `rows` rows below the data root.
+    pub(crate) fn create(data: &Path, tenant: &TenantId, table: Table, date: &str, rows: usize) -> Result<Self, Error> {
+        let location = format!("{tenant}/{table}/date={date}/part-{}.parquet", durable::unique_name()?);
+        let path = data.join(&location);
+        durable::make_directories(path.parent().unwrap_or(data))?;
+        let properties = encoding::properties(table, &table.file_schema(), rows).map_err(failed)?;
+        // The writer turns dictionaries to plain text by itself: the Arrow schema is left out of the file.
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let file = Arc::new(File::create_new(&path).map_err(Error::io("make", &path))?);
+        let writer =
+            ArrowWriter::try_new_with_options(Arc::clone(&file), table.schema(), options).map_err(|fault| {
+                let _ = fs::remove_file(&path);
+                failed(fault)
+            })?;
+        Ok(Self {
+            location,
+            path,
+            date: date.to_owned(),
+            table,
+            file,
+            writer: Some(writer),
+            rows: 0,
+            time_min: i64::MAX,
+            time_max: i64::MIN,
+        })
     }
-    writer.close().map_err(failed)
+
+    /// Notes in the file that its rows come in the table's order.
+    pub(crate) fn note_order(&mut self) {
+        if let Some(writer) = &mut self.writer {
+            writer.append_key_value_metadata(KeyValue::new(sort::ORDER_KEY.to_owned(), sort::describe(self.table)));
+        }
+    }
+
+    /// Adds rows with the columns of [`Table::schema`], past those that it has.
+    pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<(), Error> {
+        let times = rows.column(rows.schema().index_of(self.table.time_column())?).as_primitive::<Int64Type>();
+        for &time in times.values() {
+            self.time_min = self.time_min.min(time);
+            self.time_max = self.time_max.max(time);
+        }
+        self.rows += rows.num_rows() as u64;
+        self.writer.as_mut().ok_or(Error::Closed)?.write(rows).map_err(failed)
+    }
+
+    /// Ends the file and makes it durable with its directory.
+    pub(crate) fn finish(mut self, stored: UnixNano) -> Result<NewPart, Error> {
+        let written = self.close();
+        let (metadata, bytes) = written.inspect_err(|_| {
+            let _ = fs::remove_file(&self.path);
+        })?;
+        Ok(NewPart {
+            stats: stats::describe(&self.table.file_schema(), &metadata),
+            part: Part {
+                location: self.location.as_str().into(),
+                rows: self.rows,
+                bytes,
+                time_min: UnixNano(self.time_min),
+                time_max: UnixNano(self.time_max),
+                date: self.date.clone(),
+                stored,
+            },
+        })
+    }
+
+    fn close(&mut self) -> Result<(ParquetMetaData, u64), Error> {
+        let metadata = self.writer.take().ok_or(Error::Closed)?.close().map_err(failed)?;
+        self.file.sync_all().map_err(Error::io("sync", &self.path))?;
+        let bytes = self.file.metadata().map_err(Error::io("measure", &self.path))?.len();
+        durable::sync_directory(self.path.parent().unwrap_or(&self.path))?;
+        Ok((metadata, bytes))
+    }
+}
+
+impl Drop for PartWriter {
+    fn drop(&mut self) {
+        if self.writer.take().is_some() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "fits map_err")]
+fn failed(fault: ParquetError) -> Error {
+    Error::Flush(fault.to_string())
 }

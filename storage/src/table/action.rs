@@ -4,54 +4,94 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field, Schema};
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake_core::kernel::transaction::CommitData;
-use deltalake_core::kernel::{Action, Add, CommitInfo, Metadata, Protocol, StructType, Transaction};
+use deltalake_core::kernel::{Action, Add, CommitInfo, Metadata, Protocol, Remove, StructType, Transaction};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use serde_json::json;
 use tracelake_model::{Table, UnixNano, column};
 
 use crate::error::Error;
 use crate::part::durable;
-use crate::part::file::NewPart;
+use crate::part::file::{NewPart, Part};
+use crate::table::checkpoint;
 
-/// What a table promises to other writers and to clean-up.
-const CONFIGURATION: &[(&str, &str)] = &[
-    ("delta.logRetentionDuration", "interval 1 days"),
-    ("delta.deletedFileRetentionDuration", "interval 1 hours"),
-    ("delta.checkpointInterval", "100"),
-];
+/// How long a table keeps what is past, as it promises to other writers too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Keep {
+    /// Entries of the log that a checkpoint covers.
+    pub(crate) log: Duration,
+    /// Files that were removed.
+    pub(crate) removed: Duration,
+}
 
-/// A commit that appends parts: the bytes of its entry.
+impl Default for Keep {
+    fn default() -> Self {
+        Self { log: Duration::from_secs(86_400), removed: Duration::from_secs(3600) }
+    }
+}
+
+/// Why a commit is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// New rows.
+    Append,
+    /// The same rows in other parts.
+    Compact,
+    /// Rows go for good.
+    Drop,
+}
+
+/// What a commit changes.
+pub(crate) struct Commit<'a> {
+    pub(crate) purpose: Purpose,
+    pub(crate) removed: &'a [Arc<Part>],
+    pub(crate) added: &'a [NewPart],
+    pub(crate) txns: &'a [(String, u64)],
+}
+
+/// A commit as the bytes of its entry; `actions` come first.
 pub(crate) fn encode(
     table: &Path,
     mut actions: Vec<Action>,
-    parts: &[NewPart],
-    txns: &[(String, u64)],
+    commit: &Commit<'_>,
     now: UnixNano,
 ) -> Result<bytes::Bytes, Error> {
     let millis = now.0.div_euclid(1_000_000);
+    let partition_by = Some(vec![column::DATE.to_owned()]);
+    let append = || DeltaOperation::Write { mode: SaveMode::Append, partition_by, predicate: None };
+    let (operation, name, parameters) = match commit.purpose {
+        Purpose::Append => {
+            let by = json!(format!("[\"{}\"]", column::DATE));
+            (append(), "WRITE", vec![("mode", json!("Append")), ("partitionBy", by)])
+        }
+        Purpose::Compact => {
+            let operation = DeltaOperation::Optimize { predicate: None, target_size: 0 };
+            (operation, "OPTIMIZE", vec![("predicate", json!("[]"))])
+        }
+        Purpose::Drop => (DeltaOperation::Delete { predicate: None }, "DELETE", vec![("predicate", json!("[]"))]),
+    };
     let info = CommitInfo {
         timestamp: Some(millis),
-        operation: Some("WRITE".into()),
-        operation_parameters: Some(HashMap::from([
-            ("mode".to_owned(), json!("Append")),
-            ("partitionBy".to_owned(), json!(format!("[\"{}\"]", column::DATE))),
-        ])),
-        is_blind_append: Some(true),
+        operation: Some(name.into()),
+        operation_parameters: Some(parameters.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+        is_blind_append: Some(commit.purpose == Purpose::Append),
         engine_info: Some(concat!("tracelake/", env!("CARGO_PKG_VERSION")).into()),
         ..CommitInfo::default()
     };
     actions.insert(0, Action::CommitInfo(info));
-    actions.extend(parts.iter().map(|part| Action::Add(add(part, millis))));
-    let operation = DeltaOperation::Write {
-        mode: SaveMode::Append,
-        partition_by: Some(vec![column::DATE.to_owned()]),
-        predicate: None,
+    let data_change = commit.purpose != Purpose::Compact;
+    actions.extend(commit.removed.iter().map(|part| Action::Remove(remove(part, data_change, millis))));
+    let stored = |part: &NewPart| match commit.purpose {
+        Purpose::Append => millis,
+        Purpose::Compact | Purpose::Drop => part.part.stored.0.div_euclid(1_000_000),
     };
-    let txns = txns.iter().map(|(id, version)| {
+    actions.extend(commit.added.iter().map(|part| Action::Add(add(part, data_change, stored(part)))));
+    let txns = commit.txns.iter().map(|(id, version)| {
         let version = i64::try_from(*version).unwrap_or(i64::MAX);
         Transaction::new_with_last_update(id, version, Some(millis))
     });
@@ -59,22 +99,41 @@ pub(crate) fn encode(
     commit.get_bytes().map_err(|fault| refused(table, &fault))
 }
 
-fn add(new: &NewPart, millis: i64) -> Add {
-    let part = &new.part;
-    let name = part.location.filename().unwrap_or_default();
+/// The path of a part relative to its table.
+pub(crate) fn relative(part: &Part) -> String {
+    format!("{}={}/{}", column::DATE, part.date, part.location.filename().unwrap_or_default())
+}
+
+fn partition(part: &Part) -> HashMap<String, Option<String>> {
+    HashMap::from([(column::DATE.to_owned(), Some(part.date.clone()))])
+}
+
+fn remove(part: &Part, data_change: bool, millis: i64) -> Remove {
+    Remove {
+        path: relative(part),
+        data_change,
+        deletion_timestamp: Some(millis),
+        extended_file_metadata: Some(true),
+        partition_values: Some(partition(part)),
+        size: i64::try_from(part.bytes).ok(),
+        ..Remove::default()
+    }
+}
+
+fn add(new: &NewPart, data_change: bool, stored_millis: i64) -> Add {
     Add {
-        path: format!("{}={}/{name}", column::DATE, part.date),
-        partition_values: HashMap::from([(column::DATE.to_owned(), Some(part.date.clone()))]),
-        size: i64::try_from(part.bytes).unwrap_or(i64::MAX),
-        modification_time: millis,
-        data_change: true,
+        path: relative(&new.part),
+        partition_values: partition(&new.part),
+        size: i64::try_from(new.part.bytes).unwrap_or(i64::MAX),
+        modification_time: stored_millis,
+        data_change,
         stats: Some(new.stats.clone()),
         ..Add::default()
     }
 }
 
 /// The actions that make a table: every Delta reader and writer takes these versions.
-pub(crate) fn create(path: &Path, table: Table, now: UnixNano) -> Result<Vec<Action>, Error> {
+pub(crate) fn create(path: &Path, table: Table, keep: Keep, now: UnixNano) -> Result<Vec<Action>, Error> {
     let id = durable::unique_name()?;
     let metadata = json!({
         "id": format!("{}-{}-{}-{}-{}", &id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]),
@@ -83,7 +142,7 @@ pub(crate) fn create(path: &Path, table: Table, now: UnixNano) -> Result<Vec<Act
         "format": { "provider": "parquet", "options": {} },
         "schemaString": schema_text(path, &schema(path, table)?)?,
         "partitionColumns": [column::DATE],
-        "configuration": CONFIGURATION.iter().copied().collect::<HashMap<_, _>>(),
+        "configuration": configuration(keep).into_iter().collect::<HashMap<_, _>>(),
         "createdTime": now.0.div_euclid(1_000_000),
     });
     let protocol = json!({ "minReaderVersion": 1, "minWriterVersion": 2 });
@@ -92,15 +151,39 @@ pub(crate) fn create(path: &Path, table: Table, now: UnixNano) -> Result<Vec<Act
     Ok(vec![Action::Protocol(protocol), Action::Metadata(metadata)])
 }
 
-/// The metadata of a table that gained columns since it was made; `None` when it has them all. Columns that we do not
-/// know stay; new ones may be null, because older files lack them.
-pub(crate) fn widen(path: &Path, table: Table, metadata: &Metadata) -> Result<Option<Metadata>, Error> {
+/// What a table promises to other writers and to clean-up.
+fn configuration(keep: Keep) -> [(&'static str, String); 3] {
+    [
+        ("delta.logRetentionDuration", interval(keep.log)),
+        ("delta.deletedFileRetentionDuration", interval(keep.removed)),
+        ("delta.checkpointInterval", checkpoint::EVERY.to_string()),
+    ]
+}
+
+fn interval(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let units = [(86_400, "days"), (3600, "hours"), (1, "seconds")];
+    let fits = units.into_iter().find(|(factor, _)| seconds != 0 && seconds.is_multiple_of(*factor));
+    fits.map_or_else(
+        || "interval 0 seconds".to_owned(),
+        |(factor, unit)| format!("interval {} {unit}", seconds / factor),
+    )
+}
+
+/// The metadata of a table that gained columns since it was made, or is kept otherwise; `None` when nothing changed.
+/// Columns and settings that we do not know stay; new columns may be null, because older files lack them.
+pub(crate) fn renew(path: &Path, table: Table, keep: Keep, metadata: &Metadata) -> Result<Option<Metadata>, Error> {
     let mut text = serde_json::to_value(metadata).map_err(|fault| refused(path, &fault))?;
     let stored = text.get("schemaString").and_then(|schema| schema.as_str()).unwrap_or_default();
     let stored: StructType = serde_json::from_str(stored).map_err(|fault| refused(path, &fault))?;
     let wanted = schema(path, table)?;
     let missing: Vec<_> = wanted.fields().filter(|field| stored.field(field.name()).is_none()).cloned().collect();
-    if missing.is_empty() {
+    let mut settled = true;
+    for (key, value) in configuration(keep) {
+        settled &= text["configuration"][key] == value.as_str();
+        text["configuration"][key] = value.into();
+    }
+    if missing.is_empty() && settled {
         return Ok(None);
     }
     let missing = missing.into_iter().map(|mut field| {

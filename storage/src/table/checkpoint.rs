@@ -22,7 +22,7 @@ use crate::table::entry::{self, Line};
 pub(crate) const EVERY: u64 = 100;
 
 /// What a load needs of a checkpoint's columns.
-const COLUMNS: [&str; 4] = ["add", "txn", "protocol", "metaData"];
+const COLUMNS: [&str; 5] = ["add", "remove", "txn", "protocol", "metaData"];
 
 const ENDING: &str = ".checkpoint.parquet";
 const HINT: &str = "_last_checkpoint";

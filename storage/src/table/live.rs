@@ -1,4 +1,4 @@
-//! What a table's log adds up to: live parts, transactions, metadata.
+//! What a table's log adds up to: live parts, removed files, transactions, metadata.
 //!
 //! Pure: actions in, state out. Deliberately reads no files; what an action leaves out is taken as "not known".
 
@@ -18,11 +18,22 @@ use crate::table::entry::Line;
 /// When a part was committed (milliseconds) and its path: the order of parts, the same after every load.
 type Place = (i64, String);
 
+/// A file that no version from now on names, and that others may still read.
+#[derive(Clone, Debug)]
+struct Removed {
+    /// When it was removed, in milliseconds.
+    millis: i64,
+    bytes: u64,
+    /// The part, if this process had it: while others hold it too, they may read it.
+    part: Option<Arc<Part>>,
+}
+
 /// The state of a table at a version.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Live {
     parts: BTreeMap<Place, Arc<Part>>,
     places: HashMap<String, i64>,
+    removed: BTreeMap<String, Removed>,
     txns: HashMap<String, u64>,
     metadata: Option<Metadata>,
 }
@@ -51,10 +62,14 @@ impl Live {
         let mut parts = added.iter();
         for line in lines {
             if let Some(remove) = line.remove {
-                self.remove(&remove.path);
+                let part = self.remove(&remove.path);
+                let bytes = remove.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
+                let millis = remove.deletion_timestamp.unwrap_or(0);
+                self.removed.insert(remove.path, Removed { millis, bytes, part });
             }
             if let Some((add, part)) = line.add.and_then(|add| Some((add, parts.next()?))) {
                 self.remove(&add.path);
+                self.removed.remove(&add.path);
                 self.places.insert(add.path.clone(), add.modification_time);
                 self.parts.insert((add.modification_time, add.path), Arc::clone(part));
             }
@@ -83,10 +98,54 @@ impl Live {
         self.metadata.as_ref()
     }
 
-    fn remove(&mut self, path: &str) {
-        if let Some(millis) = self.places.remove(path) {
-            self.parts.remove(&(millis, path.to_owned()));
+    /// Whether a path, relative to the table, is that of a live part.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.places.contains_key(path)
+    }
+
+    /// Whether a path is that of a removed file that is not deleted yet, as far as we know.
+    pub(crate) fn is_removed(&self, path: &str) -> bool {
+        self.removed.contains_key(path)
+    }
+
+    /// Removed files that were removed at `until` or before and that nobody in this process reads, with their bytes.
+    pub(crate) fn expired(&self, until: UnixNano) -> Vec<(String, u64)> {
+        let until = until.0.div_euclid(1_000_000);
+        let unread = |removed: &Removed| removed.part.as_ref().is_none_or(|part| Arc::strong_count(part) == 1);
+        let expired = self.removed.iter().filter(|(_, removed)| removed.millis <= until && unread(removed));
+        expired.map(|(path, removed)| (path.clone(), removed.bytes)).collect()
+    }
+
+    /// A removed file is deleted.
+    pub(crate) fn forget(&mut self, path: &str) {
+        self.removed.remove(path);
+    }
+
+    /// Takes the very parts of an older state, where they are equal: whoever holds one is seen to hold it.
+    pub(crate) fn adopt(&mut self, older: &Self) {
+        let known = |path: &str| {
+            let live = older.places.get(path).and_then(|millis| older.parts.get(&(*millis, path.to_owned())));
+            live.or_else(|| older.removed.get(path)?.part.as_ref())
+        };
+        for ((_, path), part) in &mut self.parts {
+            if let Some(same) = known(path).filter(|same| *same == part) {
+                *part = Arc::clone(same);
+            }
         }
+        for (path, removed) in &mut self.removed {
+            removed.part = known(path).cloned();
+        }
+        // What a checkpoint no longer tells is still held by whoever reads it.
+        for (path, removed) in &older.removed {
+            if !self.places.contains_key(path) {
+                self.removed.entry(path.clone()).or_insert_with(|| removed.clone());
+            }
+        }
+    }
+
+    fn remove(&mut self, path: &str) -> Option<Arc<Part>> {
+        let millis = self.places.remove(path)?;
+        self.parts.remove(&(millis, path.to_owned()))
     }
 }
 
@@ -125,5 +184,6 @@ fn part(add: &Add, origin: Origin<'_>) -> Result<Part, Error> {
         time_min: UnixNano(time("minValues").unwrap_or(i64::MIN)),
         time_max: UnixNano(time("maxValues").unwrap_or(i64::MAX)),
         date: add.partition_values.get(column::DATE).cloned().flatten().unwrap_or_default(),
+        stored: UnixNano(add.modification_time.saturating_mul(1_000_000)),
     })
 }

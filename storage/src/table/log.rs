@@ -1,7 +1,8 @@
 //! One committer of a table: appends parts with the WAL position they cover, exactly once, durable on return.
 //!
 //! The log on disk is the truth and the state here follows it; another committer's entry is read and applied before
-//! our own is tried at the next number. Deliberately removes no parts: these commits only add.
+//! our own is tried at the next number. What a commit removes is live at the version before it, or it is not made.
+//! Deliberately deletes no files: `sweep.rs` does, once nobody can read them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tracing::warn;
 use crate::error::Error;
 use crate::part::durable;
 use crate::part::file::{NewPart, Part};
+use crate::table::action::{Commit, Keep, Purpose};
 use crate::table::live::{Live, Origin};
 use crate::table::{action, checkpoint, entry};
 
@@ -26,6 +28,7 @@ pub(crate) struct TableLog {
     prefix: String,
     table: Table,
     wal: String,
+    keep: Keep,
     live: Live,
     /// The last version applied; `None` before the first commit.
     version: Option<u64>,
@@ -36,9 +39,16 @@ impl TableLog {
     pub(crate) fn open(data: &Path, tenant: &TenantId, table: Table, wal_id: &str) -> Result<Self, Error> {
         let prefix = format!("{tenant}/{table}");
         let (path, wal) = (data.join(&prefix), format!("wal/{wal_id}"));
-        let mut log = Self { path, prefix, table, wal, live: Live::default(), version: None };
+        let keep = Keep::default();
+        let mut log = Self { path, prefix, table, wal, keep, live: Live::default(), version: None };
         log.load()?;
         Ok(log)
+    }
+
+    /// The same committer; the table's next commit promises to keep what is past that long.
+    pub(crate) fn keeping(mut self, keep: Keep) -> Self {
+        self.keep = keep;
+        self
     }
 
     /// The live parts in the order of their commits.
@@ -72,13 +82,14 @@ impl TableLog {
         let known = self.flushed();
         let mut txns = vec![(self.wal.clone(), flushed.0)];
         txns.extend(derived.iter().map(|(source, position)| (format!("derived/{source}"), *position)));
+        let commit = Commit { purpose: Purpose::Append, removed: &[], added: parts, txns: &txns };
         let mut added = Vec::new();
         for _ in 0..ATTEMPTS_MAX {
             added.extend(self.refresh()?);
             if self.flushed() != known {
                 return self.settle(flushed, added);
             }
-            let entry = action::encode(&self.path, self.preamble(now)?, parts, &txns, now)?;
+            let entry = action::encode(&self.path, self.preamble(now)?, &commit, now)?;
             let version = self.version.map_or(0, |version| version + 1);
             if entry::put(&self.path, version, &entry)? {
                 added.extend(self.refresh()?);
@@ -86,7 +97,75 @@ impl TableLog {
                 return Ok(added);
             }
         }
-        Err(Error::Flush(format!("{} is changed by others all the time", self.path.display())))
+        Err(self.crowded())
+    }
+
+    /// Commits that `removed` give way to `added` (the same rows) or to nothing. The commit is durable when it returns
+    /// true. False: not all of `removed` were live any more, and nothing is changed.
+    ///
+    /// After an error the commit may or may not stand; the same call again answers false when it does.
+    pub(crate) fn replace(&mut self, removed: &[Arc<Part>], added: &[NewPart], now: UnixNano) -> Result<bool, Error> {
+        let (purpose, name) = if added.is_empty() { (Purpose::Drop, "retain") } else { (Purpose::Compact, "compact") };
+        // Other writers that read the same version see by it that their commit and ours exclude each other.
+        let txn = format!("{name}/{}", self.wal);
+        for _ in 0..ATTEMPTS_MAX {
+            self.refresh()?;
+            if !removed.iter().all(|part| self.live.has(&action::relative(part))) {
+                return Ok(false);
+            }
+            let txns = [(txn.clone(), self.live.txn(&txn) + 1)];
+            let commit = Commit { purpose, removed, added, txns: &txns };
+            let entry = action::encode(&self.path, self.preamble(now)?, &commit, now)?;
+            let version = self.version.map_or(0, |version| version + 1);
+            if entry::put(&self.path, version, &entry)? {
+                self.refresh()?;
+                self.checkpoint_if_due(version);
+                return Ok(true);
+            }
+        }
+        Err(self.crowded())
+    }
+
+    /// Applies what others committed meanwhile.
+    pub(crate) fn catch_up(&mut self) -> Result<(), Error> {
+        self.refresh().map(drop)
+    }
+
+    /// Paths (relative to the data root) and bytes of files that were removed at `until` or before, for good, and that
+    /// nobody in this process reads.
+    pub(crate) fn expired(&self, until: UnixNano) -> Result<Vec<(String, u64)>, Error> {
+        let expired = self.live.expired(until);
+        if !expired.is_empty() {
+            // A commit whose outcome was unknown may be known to us, but not to the disk.
+            durable::sync_directory(&entry::directory(&self.path))?;
+        }
+        Ok(expired.into_iter().map(|(path, bytes)| (format!("{}/{path}", self.prefix), bytes)).collect())
+    }
+
+    /// A removed file is deleted; its path is relative to the data root.
+    pub(crate) fn forget(&mut self, path: &str) {
+        if let Some(path) = self.relative(path) {
+            let path = path.to_owned();
+            self.live.forget(&path);
+        }
+    }
+
+    /// Whether a part can be removed by its name: those that other programs wrote may be named otherwise.
+    pub(crate) fn can_replace(&self, part: &Part) -> bool {
+        self.live.has(&action::relative(part))
+    }
+
+    /// Whether a file of this table, its path relative to the data root, is live or was removed not long ago.
+    pub(crate) fn knows(&self, path: &str) -> bool {
+        self.relative(path).is_none_or(|path| self.live.has(path) || self.live.is_removed(path))
+    }
+
+    fn relative<'a>(&self, path: &'a str) -> Option<&'a str> {
+        path.strip_prefix(&self.prefix)?.strip_prefix('/')
+    }
+
+    fn crowded(&self) -> Error {
+        Error::Flush(format!("{} is changed by others all the time", self.path.display()))
     }
 
     /// An earlier call that told an error did commit.
@@ -101,9 +180,11 @@ impl TableLog {
 
     /// What must come before the parts: the table itself, or columns it gained.
     fn preamble(&self, now: UnixNano) -> Result<Vec<Action>, Error> {
-        let Some(metadata) = self.live.metadata() else { return action::create(&self.path, self.table, now) };
-        let widened = action::widen(&self.path, self.table, metadata)?;
-        Ok(widened.map(Action::Metadata).into_iter().collect())
+        let Some(metadata) = self.live.metadata() else {
+            return action::create(&self.path, self.table, self.keep, now);
+        };
+        let renewed = action::renew(&self.path, self.table, self.keep, metadata)?;
+        Ok(renewed.map(Action::Metadata).into_iter().collect())
     }
 
     /// Applies what others committed since; gives the parts that became live.
@@ -129,7 +210,16 @@ impl TableLog {
     }
 
     fn load(&mut self) -> Result<(), Error> {
-        (self.live, self.version) = (Live::default(), None);
+        let before = (std::mem::take(&mut self.live), self.version.take());
+        let read = self.read_all();
+        match read {
+            Ok(()) => self.live.adopt(&before.0),
+            Err(_) => (self.live, self.version) = before,
+        }
+        read
+    }
+
+    fn read_all(&mut self) -> Result<(), Error> {
         let origin = Origin { path: &self.path, prefix: &self.prefix, time_column: self.table.time_column() };
         let names = entry::names(&self.path)?;
         let mut last = entry::versions(&names).last().copied();

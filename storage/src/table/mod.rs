@@ -11,7 +11,8 @@
 //! | `_commit_*.json.tmp` | a commit that is being written, or was when the power went |
 //!
 //! `txn` actions tie a table to its sources: `wal/<wal id>` holds the position up to which this table is flushed,
-//! `derived/<source>` the position of a derived stream.
+//! `derived/<source>` the position of a derived stream. Commits that remove parts count in `compact/wal/<wal id>` and
+//! `retain/wal/<wal id>`.
 //!
 //! | file | holds |
 //! |---|---|
@@ -21,7 +22,7 @@
 //! | `entry.rs` | the files of commits: put if absent, read, found |
 //! | `checkpoint.rs` | checkpoints written, read and found |
 
-mod action;
+pub(crate) mod action;
 mod checkpoint;
 mod entry;
 mod live;

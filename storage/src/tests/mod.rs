@@ -5,10 +5,12 @@
 //! | `rig.rs` | what the others stand on: a store without threads, a decoder of lines, reading everything back |
 //! | `append.rs` | receipts, duplicates, audit numbers, limits, failing disks |
 //! | `crash.rs` | nothing acknowledged is lost, nothing shows twice, wherever the power goes |
+//! | `compact.rs` | merging parts changes no row, files go when nobody needs them |
 //! | `tap.rs` | taps see every request once per start, in order |
 //! | `door.rs` | the whole store with its threads |
 
 mod append;
+mod compact;
 mod crash;
 mod door;
 mod rig;

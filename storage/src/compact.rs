@@ -1,0 +1,94 @@
+//! Small parts become large ones, one merge at a time, while everything else goes on.
+//!
+//! Rows are the same before and after, but for spans that are equal in all columns. The commit stands only while all
+//! parts that it removes are live; whoever holds a snapshot reads the old files, which stay for a while (`sweep.rs`).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tracelake_model::{Table, TenantId};
+
+use crate::core::Core;
+use crate::error::Error;
+use crate::flush::Point;
+use crate::logs::SharedLog;
+use crate::part::file::{NewPart, Part};
+use crate::part::merge::{Failure, Merge};
+use crate::plan;
+use crate::table::log::TableLog;
+
+impl Core {
+    /// Merges the parts that most deserve it, of any table; whether there was anything to do. `go_on` is asked every
+    /// few thousand rows.
+    pub(crate) fn compact_step(&self, go_on: &mut dyn FnMut() -> bool) -> Result<bool, Error> {
+        for (tenant, table, shared) in self.logs.all() {
+            let chosen = {
+                let log = shared.lock();
+                let live: Vec<_> = log.live().into_iter().filter(|part| log.can_replace(part)).collect();
+                plan::choose(&live, &self.upkeep.left_alone.lock(), self.clock.now())
+            };
+            if let Some(chosen) = chosen {
+                return self.merge(&tenant, table, &shared, &chosen, go_on).map(|()| true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn merge(
+        &self,
+        tenant: &TenantId,
+        table: Table,
+        shared: &SharedLog,
+        chosen: &[Arc<Part>],
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<(), Error> {
+        let merge = Merge::open(&self.data, table, chosen);
+        let merged = merge.and_then(|merge| Ok((merge.parts(), merge.run(&self.data, tenant, go_on)?)));
+        let (inputs, output) = match merged {
+            Ok(merged) => merged,
+            Err(Failure::Stopped) => return Ok(()),
+            Err(Failure::Output(error)) => {
+                self.counters.compaction_failures.fetch_add(1, Ordering::Relaxed);
+                return Err(error);
+            }
+            Err(Failure::Input(part, error)) => return self.leave_alone(shared, &part, &error),
+        };
+        self.pass(Point::Merged)?;
+        let mut log = shared.lock();
+        let committed = log.replace(&inputs, std::slice::from_ref(&output), self.clock.now())?;
+        self.pass(Point::Swapped)?;
+        self.show(tenant, table, &log);
+        drop(log);
+        self.count(committed.then_some(&inputs), &output);
+        Ok(())
+    }
+
+    /// A part that cannot be merged stays as it is, and is not tried again before a restart.
+    fn leave_alone(&self, shared: &SharedLog, part: &Part, error: &Error) -> Result<(), Error> {
+        let mut log = shared.lock();
+        log.catch_up()?;
+        // Another committer may have removed it meanwhile; then its file may be gone, and nothing is wrong.
+        if log.can_replace(part) {
+            tracing::warn!(%error, part = %part.location, "a part cannot be merged, it stays as it is");
+            self.counters.compaction_failures.fetch_add(1, Ordering::Relaxed);
+        }
+        self.upkeep.left_alone.lock().insert(part.location.clone());
+        Ok(())
+    }
+
+    /// Shows what a table's log says; the log is locked, so that nobody shows an older list after this one.
+    pub(crate) fn show(&self, tenant: &TenantId, table: Table, log: &TableLog) {
+        self.tail.lock().show(tenant, table, log.live(), log.flushed().0);
+    }
+
+    fn count(&self, inputs: Option<&Vec<Arc<Part>>>, output: &NewPart) {
+        let Some(inputs) = inputs else {
+            // Another committer was first. The file has no name in any commit, so it can go at once.
+            let _ = std::fs::remove_file(self.data.join(output.part.location.as_ref()));
+            return;
+        };
+        self.counters.compactions.fetch_add(1, Ordering::Relaxed);
+        inputs.iter().for_each(|part| self.counters.merged.count(part));
+        self.counters.merged_to.count(&output.part);
+    }
+}

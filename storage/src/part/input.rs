@@ -1,0 +1,200 @@
+//! One part as a merge reads it: rows in order, with their sort keys.
+//!
+//! A part that says it is in order is read as a stream, a batch at a time. Any other (fresh spans keep their order of
+//! arrival) is held whole and put in order in memory, within what the merge allows.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::row::{Row, Rows};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::file::metadata::ParquetMetaData;
+use tracelake_model::Table;
+
+use crate::error::Error;
+use crate::part::file::Part;
+use crate::part::sort::{self, Order};
+
+/// Rows of a page at most (the Parquet writer's default).
+const PAGE_ROWS: u64 = 20_000;
+/// Bytes of a dictionary page at most (the Parquet writer's default).
+const DICTIONARY_BYTES: u64 = 1 << 20;
+/// Bytes of a column's entry of one row (offset or number), and of a row's sort key, about.
+const ENTRY_BYTES: u64 = 8;
+const KEY_BYTES: u64 = 128;
+
+/// A part whose footer is read.
+pub(crate) struct Opened {
+    pub(crate) part: Arc<Part>,
+    file: File,
+    metadata: ArrowReaderMetadata,
+    schema: SchemaRef,
+    /// Column of the file for each column of the table.
+    columns: Vec<Option<usize>>,
+    in_order: bool,
+}
+
+/// Where a merge is in a part.
+pub(crate) struct Input {
+    pub(crate) part: Arc<Part>,
+    reader: ParquetRecordBatchReader,
+    schema: SchemaRef,
+    columns: Vec<Option<usize>>,
+    batch: RecordBatch,
+    keys: Rows,
+    /// Rows of `batch` in order; `None` where they stand in order.
+    numbers: Option<Vec<u32>>,
+    at: usize,
+}
+
+/// What a step forward found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Another row of the same batch.
+    Row,
+    /// A row of a new batch.
+    Batch,
+    /// The end.
+    End,
+}
+
+impl Opened {
+    /// Opens a part so that its columns are read as the table has them: interned ones as dictionaries.
+    pub(crate) fn open(data: &Path, table: Table, part: &Arc<Part>) -> Result<Self, Error> {
+        let path = data.join(part.location.as_ref());
+        let damaged = |fault: &dyn std::fmt::Display| Error::Damaged { path: path.clone(), detail: fault.to_string() };
+        let schema = table.schema();
+        let file = File::open(&path).map_err(Error::io("open", &path))?;
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let plain = ArrowReaderMetadata::load(&file, options.clone()).map_err(|fault| damaged(&fault))?;
+        let typed = |field: &Arc<Field>| {
+            let ours = schema.field_with_name(field.name());
+            let ours = ours.map_err(|_| damaged(&format!("its column {:?} is not ours", field.name())))?;
+            Ok(field.as_ref().clone().with_data_type(ours.data_type().clone()))
+        };
+        let read: Result<Vec<Field>, Error> = plain.schema().fields().iter().map(typed).collect();
+        let read = Arc::new(Schema::new(read?));
+        let columns = schema.fields().iter().map(|field| read.index_of(field.name()).ok()).collect();
+        let metadata = ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options.with_schema(read));
+        let metadata = metadata.map_err(|fault| damaged(&fault))?;
+        let in_order = is_in_order(table, metadata.metadata());
+        Ok(Self { part: Arc::clone(part), file, metadata, schema, columns, in_order })
+    }
+
+    /// Bytes of a row in memory, about.
+    pub(crate) fn row_bytes(&self) -> u64 {
+        let of_group = self.metadata.metadata().row_groups().iter().map(|group| {
+            let rows = u64::try_from(group.num_rows()).unwrap_or(1).max(1);
+            u64::try_from(group.total_byte_size()).unwrap_or(0) / rows + ENTRY_BYTES * group.num_columns() as u64
+        });
+        of_group.max().unwrap_or(1) + KEY_BYTES
+    }
+
+    /// Bytes that reading it holds, about, beside the batch it stands at: pages of a stream, or all of its rows.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        if self.in_order { page_bytes(self.metadata.metadata()) } else { self.row_bytes() * self.part.rows }
+    }
+
+    /// Starts reading, before the first row.
+    pub(crate) fn start(self, order: &Order, batch_rows: usize) -> Result<Input, Error> {
+        let rows = if self.in_order { batch_rows } else { usize::try_from(self.part.rows).unwrap_or(batch_rows) };
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file, self.metadata).with_batch_size(rows);
+        let reader = reader.build().map_err(|fault| Error::Flush(fault.to_string()))?;
+        let batch = RecordBatch::new_empty(Arc::clone(&self.schema));
+        let keys = order.keys(&batch)?;
+        let (schema, columns) = (self.schema, self.columns);
+        let mut input = Input { part: self.part, reader, schema, columns, batch, keys, numbers: None, at: 0 };
+        if !self.in_order {
+            input.hold_all(order)?;
+        }
+        Ok(input)
+    }
+}
+
+impl Input {
+    /// The batch it stands in.
+    pub(crate) fn batch(&self) -> &RecordBatch {
+        &self.batch
+    }
+
+    /// The row of the batch it stands at.
+    pub(crate) fn row(&self) -> usize {
+        let at = self.at - 1;
+        self.numbers.as_ref().map_or(at, |numbers| numbers[at] as usize)
+    }
+
+    /// The sort key of its row.
+    pub(crate) fn key(&self) -> Row<'_> {
+        self.keys.row(self.row())
+    }
+
+    /// Goes to the next row.
+    pub(crate) fn advance(&mut self, order: &Order) -> Result<Step, Error> {
+        let first = self.at == 0;
+        if self.at < self.batch.num_rows() {
+            self.at += 1;
+            return Ok(if first { Step::Batch } else { Step::Row });
+        }
+        while let Some(batch) = self.reader.next() {
+            let batch = self.conform(&batch?)?;
+            if batch.num_rows() > 0 {
+                (self.keys, self.batch, self.at) = (order.keys(&batch)?, batch, 1);
+                return Ok(Step::Batch);
+            }
+        }
+        self.batch = RecordBatch::new_empty(Arc::clone(&self.schema));
+        Ok(Step::End)
+    }
+
+    fn hold_all(&mut self, order: &Order) -> Result<(), Error> {
+        let mut batches = Vec::new();
+        while let Some(batch) = self.reader.next() {
+            batches.push(self.conform(&batch?)?);
+        }
+        self.batch = concat_batches(&self.schema, &batches)?;
+        self.keys = order.keys(&self.batch)?;
+        let mut numbers: Vec<u32> = (0..).take(self.batch.num_rows()).collect();
+        sort::sort(&self.keys, &mut numbers);
+        self.numbers = Some(numbers);
+        Ok(())
+    }
+
+    /// A batch of the file with exactly the table's columns; those that came later are null.
+    fn conform(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+        let column = |(at, field): (&Option<usize>, &Arc<Field>)| -> ArrayRef {
+            match at {
+                Some(at) => Arc::clone(batch.column(*at)),
+                None => new_null_array(field.data_type(), batch.num_rows()),
+            }
+        };
+        let columns = self.columns.iter().zip(self.schema.fields()).map(column).collect();
+        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+    }
+}
+
+fn is_in_order(table: Table, metadata: &ParquetMetaData) -> bool {
+    let notes = metadata.file_metadata().key_value_metadata();
+    let note = notes.into_iter().flatten().find(|note| note.key == sort::ORDER_KEY);
+    note.is_some_and(|note| note.value.as_deref() == Some(sort::describe(table).as_str()))
+}
+
+/// Of each column a page, and its dictionary.
+fn page_bytes(metadata: &ParquetMetaData) -> u64 {
+    let of_group = metadata.row_groups().iter().map(|group| {
+        let rows = u64::try_from(group.num_rows()).unwrap_or(1).max(1);
+        let columns = group.columns().iter().map(|column| {
+            let whole = u64::try_from(column.uncompressed_size()).unwrap_or(0);
+            let page = whole.saturating_mul(PAGE_ROWS.min(rows)) / rows;
+            let has_dictionary = column.dictionary_page_offset().is_some();
+            page + if has_dictionary { whole.min(DICTIONARY_BYTES) } else { 0 }
+        });
+        columns.sum::<u64>()
+    });
+    of_group.max().unwrap_or(0)
+}

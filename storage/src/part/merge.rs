@@ -1,0 +1,212 @@
+//! Parts of one table and day become one that is in order: a merge of as many inputs, row by row.
+//!
+//! Memory is bounded: the inputs' share is named here, of the output one chunk and one row group are held. Span rows
+//! that are equal in all columns are written once; rows of other tables are all kept. Deliberately commits nothing.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::interleave_record_batch;
+use arrow::row::{RowConverter, SortField};
+use tracelake_model::{Table, TenantId, UnixNano};
+
+use crate::error::Error;
+use crate::part::file::{NewPart, Part};
+use crate::part::input::{Input, Opened, Step};
+use crate::part::sort::Order;
+use crate::part::writer::PartWriter;
+
+/// Bytes that the inputs may hold, about; further inputs wait for the next merge.
+const INPUT_BYTES_MAX: u64 = 256 << 20;
+/// Bytes that rows between input and output may take, about.
+const ROWS_BYTES_MAX: u64 = 64 << 20;
+/// Rows of one batch of an input at most.
+const BATCH_ROWS_MAX: u64 = 4 << 10;
+/// Rows that are written at once at most. Equal spans are found within a chunk; more than twice this many with one sort
+/// key are cut there.
+const CHUNK_ROWS_MAX: u64 = 16 << 10;
+
+/// Why a merge ended early.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// An input cannot be merged: it is damaged, too large, not in order, or has columns that we do not know.
+    Input(Arc<Part>, Error),
+    /// The output could not be written.
+    Output(Error),
+    /// It was told to stop.
+    Stopped,
+}
+
+/// Inputs that are open, ready to be merged.
+pub(crate) struct Merge {
+    table: Table,
+    order: Order,
+    inputs: Vec<Input>,
+    /// Which batch of the chunk each input stands in.
+    slots: Vec<usize>,
+    chunk: Chunk,
+    chunk_rows: usize,
+}
+
+/// Rows that are written next.
+#[derive(Default)]
+struct Chunk {
+    batches: Vec<RecordBatch>,
+    /// Batch and row of it.
+    rows: Vec<(usize, usize)>,
+    /// Whether each row's key is that of the row before it.
+    same: Vec<bool>,
+}
+
+impl Merge {
+    /// Opens the first of `parts`, as many as memory allows, two at least.
+    pub(crate) fn open(data: &Path, table: Table, parts: &[Arc<Part>]) -> Result<Self, Failure> {
+        let order = Order::new(table).map_err(|fault| Failure::Output(fault.into()))?;
+        let mut opened = Vec::new();
+        let (mut held_bytes, mut row_bytes) = (0, 1);
+        for part in parts {
+            let failed = |error| Failure::Input(Arc::clone(part), error);
+            let input = Opened::open(data, table, part).map_err(failed)?;
+            if input.held_bytes() > INPUT_BYTES_MAX / 2 {
+                let detail = format!("it takes {} bytes of memory to be merged", input.held_bytes());
+                return Err(failed(Error::Flush(detail)));
+            }
+            held_bytes += input.held_bytes();
+            if held_bytes > INPUT_BYTES_MAX {
+                break;
+            }
+            row_bytes = row_bytes.max(input.row_bytes());
+            opened.push(input);
+        }
+        let share = ROWS_BYTES_MAX / 2 / opened.len().max(1) as u64;
+        let batch_rows = usize::try_from((share / row_bytes).clamp(64, BATCH_ROWS_MAX)).unwrap_or(64);
+        let chunk_rows = usize::try_from((ROWS_BYTES_MAX / 2 / row_bytes).clamp(256, CHUNK_ROWS_MAX)).unwrap_or(256);
+        let start = |input: Opened| {
+            let part = Arc::clone(&input.part);
+            input.start(&order, batch_rows).map_err(|error| Failure::Input(part, error))
+        };
+        let inputs = opened.into_iter().map(start).collect::<Result<Vec<_>, _>>()?;
+        let slots = vec![0; inputs.len()];
+        Ok(Self { table, order, inputs, slots, chunk: Chunk::default(), chunk_rows })
+    }
+
+    /// The inputs.
+    pub(crate) fn parts(&self) -> Vec<Arc<Part>> {
+        self.inputs.iter().map(|input| Arc::clone(&input.part)).collect()
+    }
+
+    /// Writes the merged part; it is durable on return. `go_on` is asked after every chunk.
+    pub(crate) fn run(
+        mut self,
+        data: &Path,
+        tenant: &TenantId,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<NewPart, Failure> {
+        let parts = self.parts();
+        let stored = parts.iter().map(|part| part.stored).max().unwrap_or(UnixNano(0));
+        let rows = usize::try_from(parts.iter().map(|part| part.rows).sum::<u64>()).unwrap_or(usize::MAX);
+        let date = parts.first().map_or("", |part| part.date.as_str());
+        let mut writer = PartWriter::create(data, tenant, self.table, date, rows).map_err(Failure::Output)?;
+        writer.note_order();
+        let mut last = Vec::new();
+        // The inputs that have a row, the one with the least key at the end.
+        let mut line: Vec<usize> = Vec::new();
+        for input in 0..self.inputs.len() {
+            self.advance(input, &mut line)?;
+        }
+        while let Some(number) = line.pop() {
+            let input = &self.inputs[number];
+            let order = input.key().data().cmp(last.as_slice());
+            if order.is_lt() {
+                let path = data.join(input.part.location.as_ref());
+                let detail = "its rows are not in the order that it says".to_owned();
+                return Err(Failure::Input(Arc::clone(&input.part), Error::Damaged { path, detail }));
+            }
+            let rows = self.chunk.rows.len();
+            let same = order.is_eq() && rows > 0;
+            if rows >= self.chunk_rows && (!same || rows >= 2 * self.chunk_rows) {
+                self.write(&mut writer).map_err(Failure::Output)?;
+                if !go_on() {
+                    return Err(Failure::Stopped);
+                }
+            }
+            let input = &self.inputs[number];
+            self.chunk.same.push(same && !self.chunk.rows.is_empty());
+            self.chunk.rows.push((self.slots[number], input.row()));
+            last.clear();
+            last.extend_from_slice(input.key().data());
+            self.advance(number, &mut line)?;
+        }
+        self.write(&mut writer).map_err(Failure::Output)?;
+        writer.finish(stored).map_err(Failure::Output)
+    }
+
+    /// Moves an input to its next row and puts it in its place in the line; equal keys in the order of the inputs.
+    fn advance(&mut self, number: usize, line: &mut Vec<usize>) -> Result<(), Failure> {
+        let input = &mut self.inputs[number];
+        let step = input.advance(&self.order).map_err(|error| Failure::Input(Arc::clone(&input.part), error))?;
+        if step == Step::End {
+            return Ok(());
+        }
+        if step == Step::Batch {
+            self.slots[number] = self.chunk.batches.len();
+            self.chunk.batches.push(input.batch().clone());
+        }
+        let key = |number: usize| (self.inputs[number].key(), number);
+        let ours = key(number);
+        // Runs of one input are common: its next row mostly comes next.
+        if line.last().is_none_or(|&next| ours < key(next)) {
+            line.push(number);
+        } else {
+            let at = line.partition_point(|&other| key(other) > ours);
+            line.insert(at, number);
+        }
+        Ok(())
+    }
+
+    /// Writes the chunk, and begins the next one with the batches that are still read.
+    fn write(&mut self, writer: &mut PartWriter) -> Result<(), Error> {
+        let mut chunk = std::mem::take(&mut self.chunk);
+        if self.table == Table::Spans {
+            drop_equal(&mut chunk)?;
+        }
+        if !chunk.rows.is_empty() {
+            let batches: Vec<&RecordBatch> = chunk.batches.iter().collect();
+            writer.write(&interleave_record_batch(&batches, &chunk.rows)?)?;
+        }
+        for (slot, input) in self.slots.iter_mut().zip(&self.inputs) {
+            if input.batch().num_rows() > 0 {
+                *slot = self.chunk.batches.len();
+                self.chunk.batches.push(input.batch().clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Leaves the first of rows that are equal in all columns. Equal rows have equal keys, so they stand together.
+fn drop_equal(chunk: &mut Chunk) -> Result<(), Error> {
+    let alike = |row: &usize| chunk.same[*row] || chunk.same.get(row + 1).is_some_and(|same| *same);
+    let alike: Vec<usize> = (0..chunk.rows.len()).filter(alike).collect();
+    if alike.is_empty() {
+        return Ok(());
+    }
+    let batches: Vec<&RecordBatch> = chunk.batches.iter().collect();
+    let indices: Vec<_> = alike.iter().map(|&row| chunk.rows[row]).collect();
+    let rows = interleave_record_batch(&batches, &indices)?;
+    let fields = rows.schema().fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
+    let whole = RowConverter::new(fields)?.convert_columns(rows.columns())?;
+    let mut again = vec![false; chunk.rows.len()];
+    let mut seen: HashSet<&[u8]> = HashSet::new();
+    for (number, &row) in alike.iter().enumerate() {
+        if !chunk.same[row] {
+            seen.clear();
+        }
+        again[row] = !seen.insert(whole.row(number).data());
+    }
+    let mut at = again.into_iter();
+    chunk.rows.retain(|_| !at.next().unwrap_or(false));
+    Ok(())
+}
