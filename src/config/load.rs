@@ -14,10 +14,6 @@ use crate::config::schema::{Config, SECTIONS, environment_name, find_setting};
 const NOT_KEYS: &[&str] =
     &["TRACELAKE_CONFIG", "TRACELAKE_SERVER", "TRACELAKE_TOKEN", "TRACELAKE_UI_DIST", "TRACELAKE_TEST_DATA"];
 
-/// Keys that the design has and this version has not.
-const NOT_YET: &[(&str, &str)] =
-    &[("storage", "retention"), ("storage", "disk_share"), ("storage", "delta_log_keep"), ("storage", "removed_keep")];
-
 /// Where values come from, the weakest first.
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
@@ -107,6 +103,11 @@ impl Loading {
             ("alerting", "rule" | "receiver", _) => {
                 self.problems.push(format!("{path} is a list; begin each entry with [[{path}]]"));
             }
+            (_, _, toml::Value::Table(inner)) if has_inner(section, key) => {
+                for (name, value) in inner {
+                    self.read_value(section, &format!("{key}.{name}"), value);
+                }
+            }
             (_, _, toml::Value::String(text)) => self.set(section, key, &text, &path),
             (_, _, toml::Value::Integer(number)) => self.set(section, key, &number.to_string(), &path),
             (_, _, toml::Value::Float(number)) => self.set(section, key, &number.to_string(), &path),
@@ -114,7 +115,7 @@ impl Loading {
             _ if find_setting(section, key).is_some() => {
                 self.problems.push(format!("{path} takes one value, not a list, table or date"));
             }
-            _ => self.problems.push(unknown(section, key, &path)),
+            _ => self.problems.push(unknown(section, &path)),
         }
     }
 
@@ -155,7 +156,7 @@ impl Loading {
 
     fn set(&mut self, section: &str, key: &str, text: &str, origin: &str) {
         let Some(setting) = find_setting(section, key) else {
-            return self.problems.push(unknown(section, key, origin));
+            return self.problems.push(unknown(section, origin));
         };
         if let Err(problem) = (setting.set)(&mut self.config, text) {
             self.problems.push(format!("{origin}: {problem}"));
@@ -168,14 +169,17 @@ impl Loading {
     }
 }
 
+/// Whether a section has keys below this one, such as `retention.spans` below `retention`.
+fn has_inner(section: &str, key: &str) -> bool {
+    let settings = SECTIONS.iter().filter(|candidate| candidate.name == section).flat_map(|section| section.settings);
+    settings.into_iter().any(|setting| setting.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
+}
+
 fn dotted(section: &str, key: &str) -> String {
     if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
 }
 
-fn unknown(section: &str, key: &str, origin: &str) -> String {
-    if NOT_YET.contains(&(section, key)) {
-        return format!("{origin} is not built into this version; remove it");
-    }
+fn unknown(section: &str, origin: &str) -> String {
     let mut known: Vec<_> =
         SECTIONS.iter().filter(|s| s.name == section).flat_map(|s| s.settings).map(|s| s.key).collect();
     if section == "alerting" {
@@ -213,6 +217,10 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tracelake_model::Table;
+
     use super::*;
 
     fn load_parts(
@@ -247,7 +255,7 @@ mod tests {
 
     #[test]
     fn whatever_is_wrong_is_named_and_all_of_it_at_once() {
-        let file = "colour = 1\n[listen]\nhtp = \"off\"\n[limits]\nsql_memory = \"5 potatoes\"\n[storage]\ndisk_share = 0.8\n[tls]\ncert = \"a\"";
+        let file = "colour = 1\n[listen]\nhtp = \"off\"\n[limits]\nsql_memory = \"5 potatoes\"\n[storage]\ndisk_share = 8\nretention.spams = \"1d\"\n[tls]\ncert = \"a\"";
         let environment = [("TRACELAKE_LIMITS_SQLROWS", "1"), ("TRACELAKE_STORAGE_FLUSH_INTERVAL", "10")];
         let flags = [("listen", "otlp_http", "nowhere")];
         let problems = load_parts(file, &environment, &flags).expect_err("refused").0;
@@ -255,7 +263,8 @@ mod tests {
             "colour is not known",
             "listen.htp is not known; known here: otlp_grpc",
             "limits.sql_memory: \"5 potatoes\" is not a size",
-            "storage.disk_share is not built into this version",
+            "disk_share must be between 0.01 and 1",
+            "storage.retention.spams is not known; known here: durability",
             "TRACELAKE_LIMITS_SQLROWS is not known; did you mean TRACELAKE_LIMITS_SQL_ROWS?",
             "TRACELAKE_STORAGE_FLUSH_INTERVAL: \"10\" is not a duration",
             "--listen-otlp-http: \"nowhere\" is not an address",
@@ -265,6 +274,20 @@ mod tests {
         for expected in expected {
             assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected} in {problems:#?}");
         }
+    }
+
+    #[test]
+    fn retention_is_said_by_table_in_the_file_or_the_environment() {
+        let check = |file: &str, environment: &[(&str, &str)]| {
+            let config = load_parts(file, environment, &[]).expect("loads");
+            let days = |days: u64| Duration::from_secs(days * 86_400);
+            let expected = [(Table::Spans, days(30)), (Table::Logs, days(7))];
+            assert_eq!(config.storage.retention.into_iter().collect::<Vec<_>>(), expected, "{file}");
+        };
+        check("[storage]\nretention.spans = \"30d\"\nretention.logs = \"7d\"", &[]);
+        check("[storage.retention]\nspans = \"30d\"\nlogs = \"7d\"", &[]);
+        check("[storage.retention]\nspans = \"30d\"", &[("TRACELAKE_STORAGE_RETENTION_LOGS", "7d")]);
+        assert!(load_parts("", &[], &[]).expect("loads").storage.retention.is_empty());
     }
 
     #[test]

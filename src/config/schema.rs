@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use tracelake_model::TenantId;
+use tracelake_model::{Table, TenantId};
 
 use crate::config::value::{
     Address, parse_bool, parse_count, parse_duration, parse_size, parse_small_count, show_count, show_duration,
@@ -125,10 +125,10 @@ pub(crate) struct Setting {
     pub(crate) set: fn(&mut Config, &str) -> Result<(), String>,
 }
 
-/// The environment twin of a key: `TRACELAKE_<SECTION>_<KEY>`.
+/// The environment twin of a key: `TRACELAKE_<SECTION>_<KEY>`, dots as `_`.
 pub(crate) fn environment_name(section: &str, key: &str) -> String {
     let section = if section.is_empty() { String::new() } else { format!("{section}_") };
-    format!("TRACELAKE_{section}{key}").to_ascii_uppercase()
+    format!("TRACELAKE_{section}{key}").replace('.', "_").to_ascii_uppercase()
 }
 
 /// The key of this section and name.
@@ -262,6 +262,24 @@ const LIMITS: &[Setting] = &[
     },
 ];
 
+/// How long one table's rows stay.
+macro_rules! retention {
+    ($key:literal, $table:expr) => {
+        Setting {
+            key: $key,
+            doc: "How long rows of this table stay, such as 30d, from the later of their time and their storing; without it, they stay.",
+            show: |config| {
+                let age = config.storage.retention.get(&$table);
+                age.map_or_else(String::new, |age| quote(show_duration(*age)))
+            },
+            set: |config, text| {
+                config.storage.retention.insert($table, parse_duration(text)?);
+                Ok(())
+            },
+        }
+    };
+}
+
 const STORAGE: &[Setting] = &[
     Setting {
         key: "durability",
@@ -281,6 +299,34 @@ const STORAGE: &[Setting] = &[
         show: |config| quote(show_duration(config.storage.dedup_window)),
         set: |config, text| parse_duration(text).map(|duration| config.storage.dedup_window = duration),
     },
+    Setting {
+        key: "disk_share",
+        doc: "Share of the disk, without what others use on it, that tables may take: beyond, the parts stored first go, audit records never. 1: none goes.",
+        show: |config| format!("{:?}", config.storage.disk_share),
+        set: |config, text| {
+            let share = text.parse().map_err(|_| format!("{text:?} is not a share such as 0.8"));
+            share.map(|share| config.storage.disk_share = share)
+        },
+    },
+    Setting {
+        key: "delta_log_keep",
+        doc: "How long entries of a table's Delta log stay that a checkpoint covers; at least 1h.",
+        show: |config| quote(show_duration(config.storage.delta_log_keep)),
+        set: |config, text| parse_duration(text).map(|duration| config.storage.delta_log_keep = duration),
+    },
+    Setting {
+        key: "removed_keep",
+        doc: "How long files stay that compaction or retention removed, for readers of an older version; at least 1m.",
+        show: |config| quote(show_duration(config.storage.removed_keep)),
+        set: |config, text| parse_duration(text).map(|duration| config.storage.removed_keep = duration),
+    },
+    retention!("retention.spans", Table::Spans),
+    retention!("retention.logs", Table::Logs),
+    retention!("retention.metrics", Table::Metrics),
+    retention!("retention.audit", Table::Audit),
+    retention!("retention.exceptions", Table::Exceptions),
+    retention!("retention.alerts", Table::Alerts),
+    retention!("retention.notices", Table::Notices),
 ];
 
 const ALERTING: &[Setting] = &[

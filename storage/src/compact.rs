@@ -25,7 +25,7 @@ impl Core {
             let chosen = {
                 let log = shared.lock();
                 let live: Vec<_> = log.live().into_iter().filter(|part| log.can_replace(part)).collect();
-                plan::choose(&live, &self.upkeep.left_alone.lock(), self.clock.now())
+                plan::choose(&live, &self.keeper.left_alone.lock(), self.clock.now())
             };
             if let Some(chosen) = chosen {
                 return self.merge(&tenant, table, &shared, &chosen, go_on).map(|()| true);
@@ -72,7 +72,7 @@ impl Core {
             tracing::warn!(%error, part = %part.location, "a part cannot be merged, it stays as it is");
             self.counters.compaction_failures.fetch_add(1, Ordering::Relaxed);
         }
-        self.upkeep.left_alone.lock().insert(part.location.clone());
+        self.keeper.left_alone.lock().insert(part.location.clone());
         Ok(())
     }
 

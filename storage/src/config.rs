@@ -1,12 +1,15 @@
 //! The limits of the storage wing with their defaults. Reads nothing by itself: the binary fills it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use tracelake_model::Table;
 
 use crate::error::Error;
 
 /// Limits and places of a [`crate::Store`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where everything lives; made when missing.
     pub data_dir: PathBuf,
@@ -28,6 +31,12 @@ pub struct Config {
     pub group_bytes_max: u64,
     /// Durable requests that wait for slow taps in memory; beyond, taps read them from the log again.
     pub feed_requests_max: usize,
+    /// How long rows of a table stay, from the later of their time and their storing; tables that are not here keep
+    /// theirs.
+    pub retention: BTreeMap<Table, Duration>,
+    /// Share of the disk's space, without what others use, that tables may take; beyond, the oldest parts go. 1 never
+    /// removes any.
+    pub disk_share: f64,
     /// How long entries of a table's log stay that a checkpoint covers.
     pub delta_log_keep: Duration,
     /// How long a file stays that compaction or retention removed, for those who read it.
@@ -47,6 +56,8 @@ impl Default for Config {
             queue_bytes_max: 64 << 20,
             group_bytes_max: 8 << 20,
             feed_requests_max: 1024,
+            retention: BTreeMap::new(),
+            disk_share: 0.8,
             delta_log_keep: Duration::from_secs(86_400),
             removed_keep: Duration::from_secs(3600),
         }
@@ -67,6 +78,11 @@ impl Config {
             (self.queue_bytes_max == 0, "queue_bytes_max must be at least 1"),
             (self.group_bytes_max == 0, "group_bytes_max must be at least 1"),
             (self.feed_requests_max == 0, "feed_requests_max must be at least 1"),
+            (
+                self.retention.values().any(|age| *age < Duration::from_secs(60)),
+                "retention of a table must be at least 1m",
+            ),
+            (!(0.01..=1.0).contains(&self.disk_share), "disk_share must be between 0.01 and 1"),
             (self.delta_log_keep < Duration::from_secs(3600), "delta_log_keep must be at least 1h"),
             (self.removed_keep < Duration::from_secs(60), "removed_keep must be at least 1m"),
         ];

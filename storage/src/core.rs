@@ -16,11 +16,11 @@ use crate::counter::Counters;
 use crate::dedup::Dedup;
 use crate::disk::{Disk, Lock};
 use crate::feed::Feed;
+use crate::keeper::Keeper;
 use crate::logs::Logs;
 use crate::queue::Queue;
 use crate::signal::FlushSignal;
 use crate::tail::Tail;
-use crate::upkeep::Upkeep;
 use crate::wal::frame::WalId;
 use crate::wal::segment::Segments;
 use crate::wal::writer::Writer;
@@ -50,7 +50,7 @@ pub(crate) struct Core {
     /// One flush at a time.
     pub(crate) flushing: Mutex<()>,
     pub(crate) flush_signal: FlushSignal,
-    pub(crate) upkeep: Upkeep,
+    pub(crate) keeper: Keeper,
     pub(crate) counters: Counters,
     /// Set between start and close.
     pub(crate) accepting: AtomicBool,

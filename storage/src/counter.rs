@@ -21,15 +21,20 @@ pub(crate) struct Counters {
     pub(crate) merged: Volume,
     /// Parts that they became.
     pub(crate) merged_to: Volume,
+    /// Parts that were older than their table keeps them.
+    pub(crate) removed_by_age: Volume,
+    /// Parts for which the disk was too full.
+    pub(crate) removed_by_share: Volume,
     pub(crate) deleted_files: AtomicU64,
     pub(crate) deleted_bytes: AtomicU64,
     pub(crate) damaged: AtomicU64,
     pub(crate) undecodable: AtomicU64,
 }
 
-/// Rows and bytes of parts.
+/// Parts with their rows and bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Volume {
+    pub(crate) parts: AtomicU64,
     pub(crate) rows: AtomicU64,
     pub(crate) bytes: AtomicU64,
 }
@@ -37,6 +42,7 @@ pub(crate) struct Volume {
 impl Volume {
     /// Counts a part.
     pub(crate) fn count(&self, part: &Part) {
+        self.parts.fetch_add(1, Ordering::Relaxed);
         self.rows.fetch_add(part.rows, Ordering::Relaxed);
         self.bytes.fetch_add(part.bytes, Ordering::Relaxed);
     }

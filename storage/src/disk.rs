@@ -33,6 +33,8 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Makes the names of a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Bytes that are free for us on the file system of a directory; very many where it does not tell.
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
     /// Takes a file's lock for as long as the answer lives; `WouldBlock` when another process holds it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
 }
@@ -122,6 +124,15 @@ impl Disk for RealDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()
+    }
+
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let about = rustix::fs::statvfs(dir)?;
+        if about.f_blocks == 0 {
+            // Some file systems do not tell; that is not a full disk.
+            return Ok(u64::MAX / 4);
+        }
+        Ok(about.f_bavail.saturating_mul(about.f_frsize))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {

@@ -48,7 +48,7 @@ impl Driver {
     pub(crate) fn stop(self, core: &Core, flush: bool) -> Result<(), Error> {
         core.accepting.store(false, Ordering::SeqCst);
         core.queue.close();
-        core.upkeep.stop();
+        core.keeper.stop();
         let joined = self.keeper.join().is_ok();
         let joined = self.writer.join().is_ok() && joined;
         core.feed.stop();

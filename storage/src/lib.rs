@@ -8,7 +8,7 @@
 //! | `store.rs` | [`Store`]: the door, and the write path on one page |
 //! | `core.rs` | what the threads share; who may append now |
 //! | `write.rs` `flush.rs` `tap.rs` `driver.rs` | the steps: to disk, to parts, to taps; the threads that repeat them |
-//! | `upkeep.rs` `plan.rs` `compact.rs` `sweep.rs` | what runs beside: which parts to merge, merging them, deleting files |
+//! | `upkeep.rs` `keeper.rs` `plan.rs` `compact.rs` `retain.rs` `sweep.rs` | what runs beside: which parts to merge, merging them, removing old ones, deleting files |
 //! | `open.rs` `replay.rs` | a data directory opened, its log replayed |
 //! | `queue.rs` `feed.rs` `signal.rs` | what waits for the writer, for taps, for the flusher |
 //! | `dedup.rs` `audit.rs` `derived.rs` `rows.rs` | payloads seen before; audit numbers; derived rows; frames to rows |
@@ -33,12 +33,14 @@ mod driver;
 mod error;
 mod feed;
 mod flush;
+mod keeper;
 mod logs;
 mod open;
 mod part;
 mod plan;
 mod queue;
 mod replay;
+mod retain;
 mod rows;
 mod seam;
 mod signal;

@@ -15,13 +15,13 @@ use crate::disk::{Disk, Lock, replace};
 use crate::error::Error;
 use crate::feed::Feed;
 use crate::flush::HASHES_FILE;
+use crate::keeper::Keeper;
 use crate::logs::Logs;
 use crate::queue::Queue;
 use crate::replay::Replay;
 use crate::seam::Seams;
 use crate::signal::FlushSignal;
 use crate::table::action::Keep;
-use crate::upkeep::Upkeep;
 use crate::wal::frame::WalId;
 use crate::wal::reader::recover;
 use crate::wal::segment::Segments;
@@ -62,7 +62,7 @@ pub(crate) fn open(config: Config, seams: &Seams) -> Result<Core, Error> {
         dedup: Mutex::new(dedup),
         flushing: Mutex::default(),
         flush_signal: FlushSignal::default(),
-        upkeep: Upkeep::default(),
+        keeper: Keeper::default(),
         accepting: AtomicBool::new(false),
         flush_failure: Mutex::default(),
         write_failure: Mutex::default(),

@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn merging_until_nothing_is_left_to_do_ends_and_writes_a_row_few_times() {
-        let mut live = parts(&[("a", 120); 3000]);
+        let mut live = parts(&vec![("a", 120); 3000]);
         let (mut written, mut now) = (0, NOW);
         for number in 3000.. {
             let Some(chosen) = choose(&live, &HashSet::new(), now) else {

@@ -28,7 +28,11 @@ struct World {
     cut_at: Option<u64>,
     fail_sync: bool,
     full: bool,
+    used_bytes: u64,
 }
+
+/// Bytes that the disk can hold, as far as it tells.
+const SPACE_BYTES: u64 = 1 << 40;
 
 #[derive(Debug, Default)]
 struct Inode {
@@ -84,6 +88,11 @@ impl SimDisk {
     /// The next sync fails; what it should have kept is seen, and gone after a crash.
     pub(crate) fn fail_next_sync(&self) {
         self.0.lock().fail_sync = true;
+    }
+
+    /// Leaves so many bytes free, as far as it tells.
+    pub(crate) fn set_free(&self, bytes: u64) {
+        self.0.lock().used_bytes = SPACE_BYTES - bytes;
     }
 
     /// No space for new bytes, or space again.
@@ -160,6 +169,10 @@ impl Disk for SimDisk {
         world.set(path, Some(inode));
         let epoch = world.epoch;
         Ok(self.file(inode, epoch))
+    }
+
+    fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
+        Ok(SPACE_BYTES - self.0.lock().used_bytes)
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {

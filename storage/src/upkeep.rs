@@ -1,13 +1,10 @@
-//! What runs beside appends and flushes, on one thread: merging parts, deleting files.
+//! What runs beside appends and flushes, on one thread: retention, merging parts, deleting files.
 //!
 //! Each round does what there is to do and waits for the next. A merge pauses as long as it works, so that it takes
 //! half a core at most; it ends within a moment when the store closes.
 
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use object_store::path::Path as Location;
-use parking_lot::{Condvar, Mutex};
 use tracelake_model::UnixNano;
 
 use crate::core::Core;
@@ -22,36 +19,12 @@ const ORPHANS_EVERY: Duration = Duration::from_secs(3600);
 /// A merge rests as long as it worked, but never longer than this at once.
 const REST_MAX: Duration = Duration::from_millis(200);
 
-/// What the rounds remember.
-#[derive(Debug, Default)]
-pub(crate) struct Upkeep {
-    /// Parts that cannot be merged.
-    pub(crate) left_alone: Mutex<HashSet<Location>>,
-    stopped: Mutex<bool>,
-    ready: Condvar,
-}
-
-impl Upkeep {
-    /// Ends the rounds soon.
-    pub(crate) fn stop(&self) {
-        *self.stopped.lock() = true;
-        self.ready.notify_all();
-    }
-
-    /// Waits; whether it was told to stop.
-    fn wait(&self, at_most: Duration) -> bool {
-        let mut stopped = self.stopped.lock();
-        self.ready.wait_while_for(&mut stopped, |stopped| !*stopped, at_most);
-        *stopped
-    }
-}
-
 impl Core {
     /// Rounds until told to stop.
     pub(crate) fn run_upkeep(&self) {
         let mut orphans_due = UnixNano(0);
         let mut pause = Duration::ZERO;
-        while !self.upkeep.wait(pause) {
+        while !self.keeper.wait(pause) {
             let now = self.clock.now();
             let mut done = self.upkeep_round();
             if now >= orphans_due {
@@ -70,9 +43,11 @@ impl Core {
 
     fn upkeep_round(&self) -> Result<(), Error> {
         self.sweep_step(self.config.removed_keep)?;
+        self.retain_by_age()?;
+        self.retain_by_share()?;
         let mut since = Instant::now();
         let mut go_on = || {
-            let stopped = self.upkeep.wait(since.elapsed().min(REST_MAX));
+            let stopped = self.keeper.wait(since.elapsed().min(REST_MAX));
             since = Instant::now();
             !stopped
         };

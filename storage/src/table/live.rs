@@ -116,6 +116,11 @@ impl Live {
         expired.map(|(path, removed)| (path.clone(), removed.bytes)).collect()
     }
 
+    /// Bytes of removed files that are not deleted yet.
+    pub(crate) fn removed_bytes(&self) -> u64 {
+        self.removed.values().map(|removed| removed.bytes).sum()
+    }
+
     /// A removed file is deleted.
     pub(crate) fn forget(&mut self, path: &str) {
         self.removed.remove(path);

@@ -142,6 +142,11 @@ impl TableLog {
         Ok(expired.into_iter().map(|(path, bytes)| (format!("{}/{path}", self.prefix), bytes)).collect())
     }
 
+    /// Bytes of removed files that are not deleted yet.
+    pub(crate) fn removed_bytes(&self) -> u64 {
+        self.live.removed_bytes()
+    }
+
     /// A removed file is deleted; its path is relative to the data root.
     pub(crate) fn forget(&mut self, path: &str) {
         if let Some(path) = self.relative(path) {

@@ -15,37 +15,20 @@ use tracelake_model::{Clock as _, ManualClock, Position, SystemClock, Table, Ten
 use crate::core::Core;
 use crate::flush::Point;
 use crate::open;
-use crate::part::file::{NewPart, Part};
+use crate::part::file::Part;
 use crate::part::sample;
 use crate::part::sort::Order;
-use crate::part::writer::{PartWriter, write_parts};
+use crate::part::writer::PartWriter;
 use crate::seam::Seams;
 use crate::simulation::SimDisk;
 use crate::sweep::ORPHAN_AGE;
+use crate::tests::parts::{files, live, part, put, times};
 use crate::tests::rig::{LineDecoder, Rig, START, rows as texts_of};
 
 const KEEP: Duration = Duration::from_secs(3600);
 
-/// Makes a part live beside the log, as a flush of another server would.
-fn put(core: &Core, table: Table, parts: &[NewPart]) {
-    let tenant = TenantId::default();
-    let shared = core.logs.get(&tenant, table).unwrap();
-    let mut log = shared.lock();
-    let position = Position(log.flushed().0 + 1);
-    log.append(parts, position, &[], core.clock.now()).unwrap();
-    core.show(&tenant, table, &log);
-}
-
-fn part(core: &Core, table: Table, times: &[i64], seed: usize) -> Vec<NewPart> {
-    write_parts(&core.data, &TenantId::default(), table, &[sample::rows(table, times, seed)], START).unwrap()
-}
-
 fn compact(core: &Core) -> usize {
     (0..).take_while(|_| core.compact_step(&mut || true).unwrap()).count()
-}
-
-fn live(core: &Core, table: Table) -> Vec<Arc<Part>> {
-    core.tail.lock().snapshot(&TenantId::default()).parts(table).to_vec()
 }
 
 fn read(data: &Path, part: &Part) -> Vec<RecordBatch> {
@@ -67,17 +50,6 @@ fn content(core: &Core, table: Table) -> Vec<Vec<u8>> {
     }
     found.sort();
     found
-}
-
-fn files(core: &Core, table: Table) -> usize {
-    let days = fs::read_dir(core.data.join("default").join(table.as_str())).unwrap().map(Result::unwrap);
-    let days = days.filter(|day| day.file_name().to_string_lossy().starts_with("date="));
-    days.map(|day| fs::read_dir(day.path()).unwrap().count()).sum()
-}
-
-/// Times of one day, `step` nanoseconds apart.
-fn times(first: i64, rows: i64, step: i64) -> Vec<i64> {
-    (0..rows).map(|row| START.0 + first + row * step).collect()
 }
 
 #[test]

@@ -6,6 +6,8 @@
 //! | `append.rs` | receipts, duplicates, audit numbers, limits, failing disks |
 //! | `crash.rs` | nothing acknowledged is lost, nothing shows twice, wherever the power goes |
 //! | `compact.rs` | merging parts changes no row, files go when nobody needs them |
+//! | `retain.rs` | parts go by age and for space, and no others |
+//! | `parts.rs` | what both stand on |
 //! | `tap.rs` | taps see every request once per start, in order |
 //! | `door.rs` | the whole store with its threads |
 
@@ -13,5 +15,7 @@ mod append;
 mod compact;
 mod crash;
 mod door;
+mod parts;
+mod retain;
 mod rig;
 mod tap;

@@ -1,0 +1,170 @@
+//! Parts go when they are older than their table keeps them, or when the disk is too full for all of them.
+//!
+//! Whole parts only. A row's age counts from the later of its time and its storing: imports are old and clocks are
+//! wrong. The share of the disk is taken of what others leave: a disk that others fill does not empty the store. The
+//! audit table never goes for want of space.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracelake_model::{Table, TenantId};
+
+use crate::core::Core;
+use crate::counter::Volume;
+use crate::error::Error;
+use crate::part::file::Part;
+
+/// When space is wanted, a removed file still stays for so long: a query that began before may read it.
+const PRESSED_KEEP: Duration = Duration::from_secs(120);
+/// With less than this part of the space free, removed files do not even stay that long.
+const LAST_SHARE: u64 = 20;
+/// Space that is held back for the commit that frees space on a full disk.
+const SPARE_BYTES: u64 = 1 << 20;
+const SPARE_FILE: &str = "spare";
+
+/// What the disk has for the store.
+#[derive(Clone, Copy, Debug)]
+struct Space {
+    /// Bytes of live parts.
+    live: u64,
+    /// Bytes of removed files that are still there.
+    removed: u64,
+    /// Bytes that are free.
+    free: u64,
+}
+
+impl Space {
+    /// Bytes above the share that the store may take.
+    fn above(self, share: f64) -> u64 {
+        let ours = self.live + self.removed;
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share"
+        )]
+        let allowed = ((ours + self.free) as f64 * share) as u64;
+        ours.saturating_sub(allowed)
+    }
+
+    fn is_last(self) -> bool {
+        self.free < (self.live + self.removed + self.free) / LAST_SHARE
+    }
+}
+
+impl Core {
+    /// Removes parts that are older than `retention` of their table; how many.
+    pub(crate) fn retain_by_age(&self) -> Result<u64, Error> {
+        let now = self.clock.now();
+        let mut removed = 0;
+        for (tenant, table, shared) in self.logs.all() {
+            let Some(age) = self.config.retention.get(&table) else { continue };
+            let parts = shared.lock().live();
+            let is_old = |part: &Arc<Part>| part.time_max.max(part.stored).plus(*age) <= now;
+            let old: Vec<_> = parts.into_iter().filter(is_old).collect();
+            removed += self.remove(&tenant, table, &old, &self.counters.removed_by_age)?;
+        }
+        Ok(removed)
+    }
+
+    /// While the store takes more than its share of the disk: deletes removed files early, then removes the parts that
+    /// were stored first; how many.
+    pub(crate) fn retain_by_share(&self) -> Result<u64, Error> {
+        let share = self.config.disk_share;
+        let space = self.space()?;
+        if space.above(share) == 0 {
+            self.hold_spare();
+            return Ok(0);
+        }
+        let keep = if space.is_last() { Duration::ZERO } else { PRESSED_KEEP.min(self.config.removed_keep) };
+        if self.sweep_step(keep)? > 0 {
+            // Whoever has a file open holds its space a moment longer: how much is free shows in the next round.
+            return Ok(0);
+        }
+        // What is removed will be deleted without removing more.
+        let wanted = space.above(share).saturating_sub(space.removed);
+        let mut removed = 0;
+        for ((tenant, table), parts) in self.first_stored(wanted) {
+            let bytes: u64 = parts.iter().map(|part| part.bytes).sum();
+            tracing::warn!(%tenant, %table, parts = parts.len(), bytes, "the disk is too full: the oldest parts go");
+            removed += self.remove_pressed(&tenant, table, &parts)?;
+        }
+        if self.space()?.is_last() {
+            self.sweep_step(Duration::ZERO)?;
+        }
+        Ok(removed)
+    }
+
+    fn space(&self) -> Result<Space, Error> {
+        let free = self.disk.free_bytes(&self.data).map_err(Error::io("measure the disk of", &self.data))?;
+        let mut space = Space { live: 0, removed: 0, free };
+        for (_, _, shared) in self.logs.all() {
+            let log = shared.lock();
+            space.live += log.live().iter().map(|part| part.bytes).sum::<u64>();
+            space.removed += log.removed_bytes();
+        }
+        Ok(space)
+    }
+
+    /// The parts that were stored first and have that many bytes together, by table.
+    fn first_stored(&self, bytes: u64) -> BTreeMap<(TenantId, Table), Vec<Arc<Part>>> {
+        let mut all = Vec::new();
+        for (tenant, table, shared) in self.logs.all() {
+            if table != Table::Audit {
+                all.extend(shared.lock().live().into_iter().map(|part| (tenant.clone(), table, part)));
+            }
+        }
+        all.sort_by(|a, b| (a.2.stored, &a.2.location).cmp(&(b.2.stored, &b.2.location)));
+        let (mut chosen, mut freed) = (BTreeMap::<_, Vec<_>>::new(), 0);
+        for (tenant, table, part) in all {
+            if freed >= bytes {
+                break;
+            }
+            freed += part.bytes;
+            chosen.entry((tenant, table)).or_default().push(part);
+        }
+        chosen
+    }
+
+    /// On a full disk the commit that frees space needs some: it gets what is held back.
+    fn remove_pressed(&self, tenant: &TenantId, table: Table, parts: &[Arc<Part>]) -> Result<u64, Error> {
+        let counted = &self.counters.removed_by_share;
+        match self.remove(tenant, table, parts, counted) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
+                let path = self.config.data_dir.join(SPARE_FILE);
+                self.disk.remove(&path).map_err(Error::io("remove", &path))?;
+                self.remove(tenant, table, parts, counted)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn remove(&self, tenant: &TenantId, table: Table, parts: &[Arc<Part>], counted: &Volume) -> Result<u64, Error> {
+        if parts.is_empty() {
+            return Ok(0);
+        }
+        let shared = self.logs.get(tenant, table)?;
+        let mut log = shared.lock();
+        let parts: Vec<_> = parts.iter().filter(|part| log.can_replace(part)).map(Arc::clone).collect();
+        let removed = !parts.is_empty() && log.replace(&parts, &[], self.clock.now())?;
+        self.show(tenant, table, &log);
+        if !removed {
+            // Another committer was first; what is still too old or too much is found again.
+            return Ok(0);
+        }
+        parts.iter().for_each(|part| counted.count(part));
+        Ok(parts.len() as u64)
+    }
+
+    /// Holds a little space back for the day the disk is full.
+    fn hold_spare(&self) {
+        let path = self.config.data_dir.join(SPARE_FILE);
+        if self.disk.open(&path).is_err()
+            && let Err(error) = self.disk.create(&path, SPARE_BYTES)
+        {
+            tracing::debug!(%error, "no space is held back yet");
+        }
+    }
+}
