@@ -239,7 +239,7 @@ impl AttributeColumns {
 
     fn new(set: &'static [Promoted], places: &'static Places) -> Self {
         let columns = set.iter().map(|promoted| Sparse::new(promoted.kind)).collect();
-        Self { set, places, columns, rest: StringBuilder::new(), text: String::new(), rows: 0 }
+        Self { set, places, columns, rest: StringBuilder::with_capacity(0, 0), text: String::new(), rows: 0 }
     }
 
     /// One row of tidied attributes. `marks` are attributes of our own, which replace any of the sender's.

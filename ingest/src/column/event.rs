@@ -26,10 +26,10 @@ impl EventColumn {
         Self {
             offsets: Offsets::new(),
             items: 0,
-            time: Int64Builder::new(),
-            name: StringBuilder::new(),
+            time: Int64Builder::with_capacity(0),
+            name: StringBuilder::with_capacity(0, 0),
             attributes: JsonColumn::default(),
-            dropped: Int64Builder::new(),
+            dropped: Int64Builder::with_capacity(0),
         }
     }
 
@@ -76,12 +76,12 @@ impl LinkColumn {
         Self {
             offsets: Offsets::new(),
             items: 0,
-            trace_id: StringBuilder::new(),
-            span_id: StringBuilder::new(),
-            trace_state: StringBuilder::new(),
+            trace_id: StringBuilder::with_capacity(0, 0),
+            span_id: StringBuilder::with_capacity(0, 0),
+            trace_state: StringBuilder::with_capacity(0, 0),
             attributes: JsonColumn::default(),
-            flags: Int64Builder::new(),
-            dropped: Int64Builder::new(),
+            flags: Int64Builder::with_capacity(0),
+            dropped: Int64Builder::with_capacity(0),
         }
     }
 

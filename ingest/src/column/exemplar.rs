@@ -28,11 +28,11 @@ impl ExemplarColumn {
         Self {
             offsets: Offsets::new(),
             items: 0,
-            time: Int64Builder::new(),
-            value: Float64Builder::new(),
-            value_int: Int64Builder::new(),
-            trace_id: StringBuilder::new(),
-            span_id: StringBuilder::new(),
+            time: Int64Builder::with_capacity(0),
+            value: Float64Builder::with_capacity(0),
+            value_int: Int64Builder::with_capacity(0),
+            trace_id: StringBuilder::with_capacity(0, 0),
+            span_id: StringBuilder::with_capacity(0, 0),
             attributes: JsonColumn::default(),
         }
     }
@@ -85,7 +85,12 @@ pub(crate) struct QuantileColumn {
 impl QuantileColumn {
     /// No row yet.
     pub(crate) fn new() -> Self {
-        Self { offsets: Offsets::new(), items: 0, quantile: Float64Builder::new(), value: Float64Builder::new() }
+        Self {
+            offsets: Offsets::new(),
+            items: 0,
+            quantile: Float64Builder::with_capacity(0),
+            value: Float64Builder::with_capacity(0),
+        }
     }
 
     /// One point's pairs of quantile and value.

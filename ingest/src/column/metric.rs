@@ -59,26 +59,26 @@ impl MetricRows {
             rows: 0,
             text: String::new(),
             shared: Shared::default(),
-            time: Int64Builder::new(),
-            start: Int64Builder::new(),
+            time: Int64Builder::with_capacity(0),
+            start: Int64Builder::with_capacity(0),
             name: Interned::default(),
             description: Interned::default(),
             unit: Interned::default(),
             kind: Interned::default(),
             temporality: Interned::default(),
-            monotonic: BooleanBuilder::new(),
-            value: Float64Builder::new(),
-            value_int: Int64Builder::new(),
-            count: Int64Builder::new(),
-            sum: Float64Builder::new(),
-            min: Float64Builder::new(),
-            max: Float64Builder::new(),
+            monotonic: BooleanBuilder::with_capacity(0),
+            value: Float64Builder::with_capacity(0),
+            value_int: Int64Builder::with_capacity(0),
+            count: Int64Builder::with_capacity(0),
+            sum: Float64Builder::with_capacity(0),
+            min: Float64Builder::with_capacity(0),
+            max: Float64Builder::with_capacity(0),
             bucket_counts: NumberList::new(),
             explicit_bounds: NumberList::new(),
             exponential: ExponentialColumns::new(),
             quantiles: QuantileColumn::new(),
             exemplars: ExemplarColumn::new(),
-            flags: Int64Builder::new(),
+            flags: Int64Builder::with_capacity(0),
             metadata: Interned::default(),
             attributes: Interned::default(),
             origin: OriginColumns::new(limits),
@@ -226,9 +226,9 @@ struct BucketColumns {
 impl ExponentialColumns {
     fn new() -> Self {
         Self {
-            scale: Int32Builder::new(),
-            zero_count: Int64Builder::new(),
-            zero_threshold: Float64Builder::new(),
+            scale: Int32Builder::with_capacity(0),
+            zero_count: Int64Builder::with_capacity(0),
+            zero_threshold: Float64Builder::with_capacity(0),
             positive: BucketColumns::new(),
             negative: BucketColumns::new(),
         }
@@ -258,7 +258,7 @@ impl ExponentialColumns {
 
 impl BucketColumns {
     fn new() -> Self {
-        Self { offset: Int32Builder::new(), counts: NumberList::new() }
+        Self { offset: Int32Builder::with_capacity(0), counts: NumberList::new() }
     }
 
     fn push(&mut self, buckets: Option<&Buckets>) {

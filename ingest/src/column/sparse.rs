@@ -28,9 +28,9 @@ impl Sparse {
     /// An empty column.
     pub(crate) fn new(kind: PromotedKind) -> Self {
         let column = match kind {
-            PromotedKind::String => Typed::Text(StringBuilder::new()),
-            PromotedKind::Int => Typed::Int(Int64Builder::new()),
-            PromotedKind::Bool => Typed::Bool(BooleanBuilder::new()),
+            PromotedKind::String => Typed::Text(StringBuilder::with_capacity(0, 0)),
+            PromotedKind::Int => Typed::Int(Int64Builder::with_capacity(0)),
+            PromotedKind::Bool => Typed::Bool(BooleanBuilder::with_capacity(0)),
         };
         Self { column, rows: 0 }
     }
