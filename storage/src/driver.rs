@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::core::Core;
 use crate::error::Error;
-use crate::flush::FlushReport;
+use crate::signal::FlushReport;
 use crate::signal::{Waiter, Wake};
 
 const PAUSE_FIRST: Duration = Duration::from_millis(250);

@@ -12,23 +12,13 @@ use crate::core::Core;
 use crate::disk;
 use crate::error::Error;
 use crate::part::writer::write_parts;
+use crate::signal::FlushReport;
 use crate::tail::Work;
 
 /// The name under which the audit table's log remembers its last `seq`.
 pub(crate) const AUDIT_SEQ: &str = "audit_seq";
 /// The file of hashes whose segments are gone.
 pub(crate) const HASHES_FILE: &str = "hashes";
-
-/// What a flush moved from the tail to parts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FlushReport {
-    /// Rows written.
-    pub rows: u64,
-    /// Parts written.
-    pub parts: u64,
-    /// Bytes of these parts.
-    pub bytes: u64,
-}
 
 /// Moments at which a test makes a flush or a merge die.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

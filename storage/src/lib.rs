@@ -62,7 +62,7 @@ mod tests;
 
 pub use config::Config;
 pub use error::Error;
-pub use flush::FlushReport;
 pub use part::file::Part;
+pub use signal::FlushReport;
 pub use snapshot::Snapshot;
 pub use store::Store;

@@ -5,7 +5,16 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
-use crate::flush::FlushReport;
+/// What a flush moved from the tail to parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlushReport {
+    /// Rows written.
+    pub rows: u64,
+    /// Parts written.
+    pub parts: u64,
+    /// Bytes of these parts.
+    pub bytes: u64,
+}
 
 /// Who asked for a flush and waits for its end.
 pub(crate) type Waiter = oneshot::Sender<Result<FlushReport, String>>;
