@@ -17,9 +17,17 @@ use crate::config::schema::{Log, LogFormat};
 /// Clock ticks of a second in `/proc`: fixed at 100 for programs on Linux whatever the kernel's own.
 const TICKS: f64 = 100.0;
 
+/// Libraries whose own news are no state of ours: they speak from warnings on, unless the filter names them.
+const QUIET: [&str; 2] = ["buoyant_kernel", "deltalake_core"];
+
 /// Sends our log to standard error. The first call counts.
 pub(crate) fn start_log(log: &Log) {
-    let filter: Targets = log.level.parse().unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
+    let mut filter: Targets = log.level.parse().unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
+    for library in QUIET.into_iter().filter(|library| !log.level.contains(library)) {
+        if filter.would_enable(library, &tracing::Level::INFO) {
+            filter = filter.with_target(library, tracing::Level::WARN);
+        }
+    }
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let lines = match log.format {
         LogFormat::Text => lines.boxed(),
