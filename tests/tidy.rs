@@ -40,8 +40,6 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
 
 /// Lines of a file without its tests.
 const FILE_LINES_MAX: usize = 500;
-/// Lines of a file that holds tests alone.
-const TEST_LINES_MAX: usize = 600;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -109,9 +107,8 @@ fn every_file_says_what_it_is_for_and_stays_small() {
             faults.push(format!("{} does not open with //!", shown(&path)));
         }
         let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count();
-        let limit = if shown(&path).ends_with("tests.rs") { TEST_LINES_MAX } else { FILE_LINES_MAX };
-        if lines > limit {
-            faults.push(format!("{} has {lines} lines, {limit} is the limit", shown(&path)));
+        if lines > FILE_LINES_MAX {
+            faults.push(format!("{} has {lines} lines, {FILE_LINES_MAX} is the limit", shown(&path)));
         }
     }
     assert_none("untidy files", &faults);

@@ -21,6 +21,9 @@ use crate::http::reply::{body, need, parameters};
 use crate::notice::test_body;
 use crate::rule::registry::{Origin, Registry, RuleSet};
 
+/// What an answer shows besides the receiver itself.
+const SHOWN: &[&str] = &["origin", "has_secret"];
+
 /// Paths of webhook URLs are often their only secret, so those who may only read see the host alone.
 fn view(receiver: &Receiver, origin: Origin, caller: &Caller) -> Value {
     let url = if caller.may(Permission::Admin) { receiver.url.clone() } else { host_only(&receiver.url) };
@@ -47,16 +50,6 @@ fn view_of(set: &RuleSet, id: &str, caller: &Caller) -> Result<Json<Value>, Erro
 
 fn missing(id: &str) -> Error {
     Error::Missing { kind: "receiver", id: id.to_owned() }
-}
-
-/// What the list shows can be sent back: `origin` and `has_secret` are not part of a receiver.
-fn read(bytes: Result<Bytes, BytesRejection>, id: Option<&str>) -> Result<Receiver, Error> {
-    let mut value: Value = body(bytes, "receiver", id)?;
-    if let Some(object) = value.as_object_mut() {
-        object.remove("origin");
-        object.remove("has_secret");
-    }
-    serde_json::from_value(value).map_err(|error| Error::Invalid(vec![format!("receiver: {error}")]))
 }
 
 pub(crate) async fn list_receivers(
@@ -90,7 +83,7 @@ pub(crate) async fn create_receiver(
 ) -> Result<impl IntoResponse, Error> {
     need(&caller, Permission::Admin)?;
     parameters(query.as_deref(), &[])?;
-    let receiver = read(bytes, None)?;
+    let receiver: Receiver = body(bytes, "receiver", None, SHOWN)?;
     let set = registry.create_receiver(&caller.tenant, &receiver).await?;
     tracing::info!(tenant = %caller.tenant, subject = %caller.subject, receiver = receiver.id, "receiver created");
     Ok((StatusCode::CREATED, view_of(&set, &receiver.id, &caller)?))
@@ -105,7 +98,7 @@ pub(crate) async fn put_receiver(
 ) -> Result<Json<Value>, Error> {
     need(&caller, Permission::Admin)?;
     parameters(query.as_deref(), &[])?;
-    let receiver = read(bytes, Some(&id))?;
+    let receiver: Receiver = body(bytes, "receiver", Some(&id), SHOWN)?;
     let set = registry.replace_receiver(&caller.tenant, &receiver).await?;
     tracing::info!(tenant = %caller.tenant, subject = %caller.subject, receiver = id, "receiver replaced");
     view_of(&set, &id, &caller)

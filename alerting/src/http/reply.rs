@@ -73,10 +73,12 @@ pub(crate) fn limit(parameters: &BTreeMap<String, String>) -> Result<usize, Erro
 }
 
 /// Reads a JSON body as `what`; `id` of the path stands in for one that the body leaves out, and must agree with it.
+/// What a list shows can be sent back: the keys in `shown` are taken out first.
 pub(crate) fn body<T: DeserializeOwned>(
     bytes: Result<Bytes, BytesRejection>,
     what: &str,
     id: Option<&str>,
+    shown: &[&str],
 ) -> Result<T, Error> {
     let invalid = |detail: String| Error::Invalid(vec![detail]);
     let bytes = bytes.map_err(|rejection| invalid(format!("{what}: {}", rejection.body_text())))?;
@@ -87,6 +89,9 @@ pub(crate) fn body<T: DeserializeOwned>(
         if stated != id {
             return Err(invalid(format!("{what}.id: {stated} is not the id of the path, {id:?}")));
         }
+    }
+    if let Some(object) = value.as_object_mut() {
+        object.retain(|key, _| !shown.contains(&key.as_str()));
     }
     serde_json::from_value(value).map_err(|error| invalid(format!("{what}: {error}")))
 }

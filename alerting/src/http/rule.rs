@@ -17,6 +17,9 @@ use crate::http::reply::{body, need, parameters};
 use crate::rule::definition::Rule;
 use crate::rule::registry::{Origin, Registry, RuleSet};
 
+/// What an answer shows besides the rule itself.
+const SHOWN: &[&str] = &["origin"];
+
 fn view(rule: &Rule, origin: Origin) -> Value {
     let mut value = json!(rule);
     value["origin"] = origin.as_str().into();
@@ -26,15 +29,6 @@ fn view(rule: &Rule, origin: Origin) -> Value {
 fn view_of(set: &RuleSet, id: &str) -> Result<Json<Value>, Error> {
     let found = set.rules.get(id).map(|(rule, origin)| Json(view(rule, *origin)));
     found.ok_or_else(|| Error::Missing { kind: "rule", id: id.to_owned() })
-}
-
-/// What the list shows can be sent back: `origin` is not part of a rule.
-fn read(bytes: Result<Bytes, BytesRejection>, id: Option<&str>) -> Result<Rule, Error> {
-    let mut value: Value = body(bytes, "rule", id)?;
-    if let Some(object) = value.as_object_mut() {
-        object.remove("origin");
-    }
-    serde_json::from_value(value).map_err(|error| Error::Invalid(vec![format!("rule: {error}")]))
 }
 
 pub(crate) async fn list_rules(
@@ -68,7 +62,7 @@ pub(crate) async fn create_rule(
 ) -> Result<impl IntoResponse, Error> {
     need(&caller, Permission::Admin)?;
     parameters(query.as_deref(), &[])?;
-    let rule = read(bytes, None)?;
+    let rule: Rule = body(bytes, "rule", None, SHOWN)?;
     let set = registry.create_rule(&caller.tenant, &rule).await?;
     tracing::info!(tenant = %caller.tenant, subject = %caller.subject, rule = rule.id, "rule created");
     Ok((StatusCode::CREATED, view_of(&set, &rule.id)?))
@@ -83,7 +77,7 @@ pub(crate) async fn put_rule(
 ) -> Result<Json<Value>, Error> {
     need(&caller, Permission::Admin)?;
     parameters(query.as_deref(), &[])?;
-    let rule = read(bytes, Some(&id))?;
+    let rule: Rule = body(bytes, "rule", Some(&id), SHOWN)?;
     let set = registry.replace_rule(&caller.tenant, &rule).await?;
     tracing::info!(tenant = %caller.tenant, subject = %caller.subject, rule = id, "rule replaced");
     view_of(&set, &id)

@@ -9,6 +9,8 @@
 //! | `reply.rs` | JSON replies and problem bodies |
 //! | `rows.rs` `cell.rs` | rows as JSON, NDJSON, CSV or an Arrow stream |
 
+#[cfg(test)]
+mod asking;
 pub(crate) mod cell;
 mod log;
 mod native;
@@ -16,6 +18,8 @@ mod native;
 mod native_tests;
 pub(crate) mod parameter;
 mod question;
+#[cfg(test)]
+mod record_tests;
 pub(crate) mod reply;
 mod route;
 mod rows;

@@ -1,92 +1,18 @@
-//! What our own API promises, over a real store: the same answers from memory and from files.
+//! What our own API promises of traces and the map, over a real store: the same answers from memory and from files.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::Extension;
-use axum::body::{Body, to_bytes};
-use futures::StreamExt;
-use http::{Request, StatusCode, header};
+use http::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use prost::Message as _;
 use serde_json::{Value, json};
-use tower::ServiceExt;
-use tracelake_model::{Caller, Permission, Table, TenantId, UnixNano};
+use tracelake_model::{Caller, Permission, Table, TenantId};
 
 use crate::fixture::{House, NOW};
-use crate::http::router;
-
-const SECOND: i64 = 1_000_000_000;
-/// Start of the made-up records: ten minutes ago.
-const BEGIN: i64 = NOW.0 - 600 * SECOND;
-
-fn anyone() -> Caller {
-    Caller::anonymous(TenantId::default())
-}
-
-async fn fetch(house: &House, path: &str, accept: &str, caller: Caller) -> (StatusCode, Vec<u8>) {
-    let request = Request::get(path).header(header::ACCEPT, accept).body(Body::empty()).expect("a request");
-    let routes = router(Arc::clone(&house.engine)).layer(Extension(caller));
-    let response = routes.oneshot(request).await.expect("an answer");
-    let status = response.status();
-    (status, to_bytes(response.into_body(), 64 << 20).await.expect("a whole body").to_vec())
-}
-
-async fn get(house: &House, path: &str) -> Value {
-    let (status, body) = fetch(house, path, "application/json", anyone()).await;
-    assert_eq!(status, StatusCode::OK, "{path}: {}", String::from_utf8_lossy(&body));
-    serde_json::from_slice(&body).expect("JSON")
-}
-
-async fn problem(house: &House, path: &str) -> (u16, String) {
-    let (status, body) = fetch(house, path, "*/*", anyone()).await;
-    let body: Value = serde_json::from_slice(&body).unwrap_or_else(|_| panic!("{path}: no problem body"));
-    assert_eq!(body["status"].as_u64(), Some(u64::from(status.as_u16())), "{path}");
-    (status.as_u16(), body["detail"].as_str().expect("a detail").to_owned())
-}
-
-fn trace_id(number: u64) -> String {
-    format!("{number:032x}")
-}
-
-/// Spans of a shop: per request `frontend` calls `cart`, which asks a database; every fourth request fails in `cart`.
-fn shop(requests: u64) -> Vec<Value> {
-    let mut spans = Vec::new();
-    for n in 1..=requests {
-        let start = BEGIN + i64::try_from(n).expect("few") * SECOND;
-        let failed = n % 4 == 0;
-        let span = |id: u64, parent: Option<u64>, service: &str, name: &str, kind: i8, ms: i64| {
-            let duration = ms * 1_000_000;
-            json!({
-                "trace_id": trace_id(n), "span_id": format!("{:016x}", n * 16 + id),
-                "parent_span_id": parent.map(|parent| format!("{:016x}", n * 16 + parent)),
-                "service_name": service, "name": name, "kind": kind,
-                "start_unix_nano": start + i64::try_from(id).expect("few"), "duration_ns": duration,
-                "end_unix_nano": start + i64::try_from(id).expect("few") + duration,
-                "resource_attributes": json!({"service.name": service, "k8s.pod.name": format!("{service}-1")}).to_string(),
-            })
-        };
-        let n_ms = i64::try_from(n).expect("few");
-        let mut front = span(1, None, "frontend", "GET /", 2, 100 + n_ms);
-        front["http_response_status_code"] = json!(if failed { 500 } else { 200 });
-        let mut call = span(2, Some(1), "frontend", "call cart", 3, 50 + n_ms);
-        call["attributes_rest"] = json!(format!("{{\"retry\":{},\"ratio\":0.5,\"who\":\"Émile\"}}", n % 3));
-        let mut cart = span(3, Some(2), "cart", "GetCart", 2, 10 + n_ms);
-        cart["status_code"] = json!(if failed { 2 } else { 0 });
-        let mut select = span(4, Some(3), "cart", "SELECT carts", 3, 5);
-        (select["db_system_name"], select["db_namespace"]) = (json!("postgresql"), json!("shop"));
-        spans.extend([front, call, cart, select]);
-    }
-    spans
-}
-
-/// Answers must not change when rows move from memory to files: `check` runs on both.
-async fn in_memory_and_in_files(house: &House, check: impl AsyncFn(&House)) {
-    check(house).await;
-    house.flush().await;
-    check(house).await;
-}
+use crate::http::asking::{
+    BEGIN, SECOND, anyone, fetch, get, in_memory_and_in_files, logs, pages, problem, shop, trace_id,
+};
 
 async fn found(house: &House, query: &str) -> Vec<u64> {
     let answer = get(house, &format!("/api/v1/traces?limit=1000&{query}")).await;
@@ -149,22 +75,6 @@ async fn a_found_trace_tells_its_root_counts_and_matching_spans() {
         (&trace["matched"][0]["name"], &trace["matched"][0]["kind"]),
         (&json!("SELECT carts"), &json!("CLIENT"))
     );
-}
-
-/// All pages of a list, item by item.
-async fn pages(house: &House, path: &str, list: &str) -> Vec<Value> {
-    let (mut items, mut cursor) = (Vec::new(), String::new());
-    for _ in 0..200 {
-        let answer = get(house, &format!("{path}{cursor}")).await;
-        let page = answer[list].as_array().expect("a list");
-        assert!(!page.is_empty(), "a cursor leads somewhere");
-        items.extend(page.iter().cloned());
-        match answer["next_cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => return items,
-        }
-    }
-    panic!("{path} does not end")
 }
 
 #[tokio::test]
@@ -340,135 +250,6 @@ async fn a_trace_that_is_not_there_is_not_found() {
     house.append(Table::Spans, &shop(1)).await;
     assert_eq!(problem(&house, &format!("/api/v1/traces/{}", trace_id(77))).await.0, 404);
     assert_eq!(problem(&house, "/api/v1/traces/xyz").await.0, 400);
-}
-
-/// Log records, one a second; every third has its trace, every fifth is an error.
-fn logs(count: i64) -> Vec<Value> {
-    (1..=count)
-        .map(|n| {
-            let mut log = json!({
-                "time_unix_nano": BEGIN + n * SECOND, "service_name": if n % 2 == 0 { "cart" } else { "pay" },
-                "severity_number": if n % 5 == 0 { 17 } else { 9 }, "severity_text": if n % 5 == 0 { "ERROR" } else { "INFO" },
-                "body": format!("Payment {n} of Order-{} timed out 결제 실패", n % 4), "body_type": "string",
-                "resource_attributes": "{\"k8s.pod.name\":\"p-1\"}", "http_route": "/pay",
-                "attributes_rest": format!("{{\"try\":{n}}}"),
-            });
-            if n % 3 == 0 {
-                (log["trace_id"], log["span_id"]) = (json!(trace_id(5)), json!("00000000000000dd"));
-            }
-            log
-        })
-        .collect()
-}
-
-#[tokio::test]
-async fn a_log_search_finds_words_phrases_and_fields() {
-    let house = House::new();
-    house.append(Table::Logs, &logs(12)).await;
-    in_memory_and_in_files(&house, async |house| {
-        let check = async |query: &str, expected: &[i64]| {
-            let answer = get(house, &format!("/api/v1/logs?{query}")).await;
-            let number = |log: &Value| log["attributes"]["try"].as_i64().expect("a number");
-            let found: Vec<i64> = answer["logs"].as_array().expect("logs").iter().map(number).collect();
-            assert_eq!(found, expected, "{query}");
-        };
-        check("q=payment&limit=3", &[12, 11, 10]).await;
-        check("q=order-3+TIMED", &[11, 7, 3]).await;
-        check("q=%22order-3+timed%22", &[11, 7, 3]).await;
-        check("q=%22timed+order-3%22", &[]).await;
-        check("q=order-3+-%22payment+7%22", &[11, 3]).await;
-        check("q=%EA%B2%B0%EC%A0%9C&severity=error", &[10, 5]).await;
-        check("service=pay&severity=WARN", &[5]).await;
-        check("q=service:pay+severity:error", &[5]).await;
-        check("q=-service:pay+severity:17", &[10]).await;
-        check("q=try:7+http.route:/pay+k8s.pod.name:p-1", &[7]).await;
-        check("q=-http.route:/pay", &[]).await;
-        check(&format!("trace_id={}", trace_id(5)), &[12, 9, 6, 3]).await;
-        check(&format!("q=trace_id:{}&span_id=00000000000000dd&severity=INFO", trace_id(5)), &[12, 9, 6, 3]).await;
-        check(&format!("start={}&end={}", BEGIN + 2 * SECOND, BEGIN + 4 * SECOND), &[3, 2]).await;
-    })
-    .await;
-    let log = &get(&house, "/api/v1/logs?limit=1").await["logs"][0];
-    assert_eq!((&log["trace_id"], &log["observed_time"]), (&json!(trace_id(5)), &Value::Null));
-    assert_eq!(
-        (&log["attributes"], &log["resource"]),
-        (&json!({"http.route": "/pay", "try": 12}), &json!({"k8s.pod.name": "p-1"}))
-    );
-    assert_eq!(log["time"], UnixNano(BEGIN + 12 * SECOND).to_rfc3339());
-}
-
-#[tokio::test]
-async fn equal_log_records_are_all_told_and_paged() {
-    let house = House::new();
-    let mut rows = logs(3);
-    rows.extend((0..10).map(|_| rows[1].clone()).collect::<Vec<_>>());
-    rows.extend(logs(9).into_iter().map(|mut log| {
-        log["time_unix_nano"] = json!(BEGIN + 2 * SECOND);
-        log
-    }));
-    house.append(Table::Logs, &rows[..8]).await;
-    house.flush().await;
-    house.append(Table::Logs, &rows[8..]).await;
-    in_memory_and_in_files(&house, async |house| {
-        let whole = get(house, "/api/v1/logs?limit=100").await;
-        let whole: Vec<Value> = whole["logs"].as_array().expect("logs").clone();
-        assert_eq!(whole.len(), 22);
-        for limit in [1, 4, 21, 22] {
-            assert_eq!(pages(house, &format!("/api/v1/logs?limit={limit}"), "logs").await, whole, "by {limit}");
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_live_tail_tells_matching_records_of_its_own_tenant() {
-    let house = House::new();
-    let request = Request::get("/api/v1/logs/tail?q=timed&severity=ERROR").body(Body::empty()).expect("a request");
-    let routes = router(Arc::clone(&house.engine)).layer(Extension(anyone()));
-    let response = routes.oneshot(request).await.expect("an answer");
-    assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
-    let mut events = response.into_body().into_data_stream();
-    let other = TenantId::new("other").expect("a tenant");
-    house.append_to(&other, Table::Logs, &logs(5)).await;
-    house.append(Table::Logs, &logs(9)).await;
-    let first = tokio::time::timeout(Duration::from_secs(10), events.next()).await.expect("an event in time");
-    let text = String::from_utf8(first.expect("an event").expect("bytes").to_vec()).expect("text");
-    let log: Value = serde_json::from_str(text.strip_prefix("data: ").expect("a data line")).expect("JSON");
-    assert_eq!((&log["attributes"]["try"], &log["severity_text"]), (&json!(5), &json!("ERROR")));
-    let none = tokio::time::timeout(Duration::from_millis(200), events.next()).await;
-    assert!(none.is_err(), "neither another tenant's nor another level's");
-}
-
-#[tokio::test]
-async fn exceptions_are_grouped_into_issues() {
-    let house = House::new();
-    let exception = |n: i64, fingerprint: &str, service: &str, version: &str| {
-        json!({"time_unix_nano": BEGIN + n, "service_name": service, "type": "Timeout", "message": format!("after {n} s"),
-            "fingerprint": fingerprint, "source": "span", "service_version": version})
-    };
-    let rows = [exception(1, "f1", "pay", "1"), exception(9, "f1", "cart", "2"), exception(5, "f2", "pay", "1")];
-    house.append(Table::Exceptions, &rows).await;
-    in_memory_and_in_files(&house, async |house| {
-        let answer = get(house, "/api/v1/issues").await;
-        let expected = json!({"id": "f1", "type": "Timeout", "message": "after 9 s", "services": ["cart", "pay"],
-            "first_seen": UnixNano(BEGIN + 1).to_rfc3339(), "last_seen": UnixNano(BEGIN + 9).to_rfc3339(),
-            "count": 2, "versions": ["1", "2"]});
-        assert_eq!(answer["issues"][0], expected);
-        let paged = pages(house, "/api/v1/issues?limit=1", "issues").await;
-        assert_eq!((paged.len(), &paged[1]["id"]), (2, &json!("f2")));
-        assert_eq!(get(house, "/api/v1/issues?service=cart").await["issues"][0]["count"], 1);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn metric_names_are_listed() {
-    let house = House::new();
-    let point = |name: &str, service: &str| json!({"time_unix_nano": BEGIN, "name": name, "type": "gauge", "unit": "By", "service_name": service});
-    house.append(Table::Metrics, &[point("memory", "a"), point("cpu", "a"), point("memory", "b")]).await;
-    let answer = get(&house, "/api/v1/metrics").await;
-    assert_eq!((&answer["metrics"][0]["name"], &answer["metrics"][1]["points"]), (&json!("cpu"), &json!(2)));
-    assert_eq!(answer["metrics"][1]["services"], json!(["a", "b"]));
 }
 
 #[tokio::test]
