@@ -42,8 +42,8 @@ impl Core {
         chosen: &[Arc<Part>],
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<(), Error> {
-        let merge = Merge::open(&self.data, table, chosen);
-        let merged = merge.and_then(|merge| Ok((merge.parts(), merge.run(&self.data, tenant, go_on)?)));
+        let merge = Merge::open(self.files.as_ref(), table, chosen);
+        let merged = merge.and_then(|merge| Ok((merge.parts(), merge.run(self.files.as_ref(), tenant, go_on)?)));
         let (inputs, output) = match merged {
             Ok(merged) => merged,
             Err(Failure::Stopped) => return Ok(()),
@@ -84,7 +84,7 @@ impl Core {
     fn count(&self, inputs: Option<&Vec<Arc<Part>>>, output: &NewPart) {
         let Some(inputs) = inputs else {
             // Another committer was first. The file has no name in any commit, so it can go at once.
-            let _ = std::fs::remove_file(self.data.join(output.part.location.as_ref()));
+            let _ = self.files.remove(&output.part.location);
             return;
         };
         self.counters.compactions.fetch_add(1, Ordering::Relaxed);

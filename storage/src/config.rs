@@ -39,6 +39,8 @@ pub struct Config {
     pub disk_share: f64,
     /// How long entries of a table's log stay that a checkpoint covers.
     pub delta_log_keep: Duration,
+    /// Commits of a table from one checkpoint of its log to the next.
+    pub checkpoint_every: u64,
     /// How long a file stays that compaction or retention removed, for those who read it.
     pub removed_keep: Duration,
 }
@@ -59,6 +61,7 @@ impl Default for Config {
             retention: BTreeMap::new(),
             disk_share: 0.8,
             delta_log_keep: Duration::from_secs(86_400),
+            checkpoint_every: 100,
             removed_keep: Duration::from_secs(3600),
         }
     }
@@ -84,6 +87,7 @@ impl Config {
             ),
             (!(0.01..=1.0).contains(&self.disk_share), "disk_share must be between 0.01 and 1"),
             (self.delta_log_keep < Duration::from_secs(3600), "delta_log_keep must be at least 1h"),
+            (self.checkpoint_every == 0, "checkpoint_every must be at least 1"),
             (self.removed_keep < Duration::from_secs(60), "removed_keep must be at least 1m"),
         ];
         let broken: Vec<_> = rules.iter().filter(|(broken, _)| *broken).map(|(_, rule)| *rule).collect();

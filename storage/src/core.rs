@@ -16,6 +16,7 @@ use crate::counter::Counters;
 use crate::dedup::Dedup;
 use crate::disk::{Disk, Lock};
 use crate::feed::Feed;
+use crate::files::file::Files;
 use crate::keeper::Keeper;
 use crate::logs::Logs;
 use crate::queue::Queue;
@@ -32,8 +33,8 @@ const DERIVED_RESERVE_SEGMENTS: u64 = 4;
 /// The shared parts of a store.
 pub(crate) struct Core {
     pub(crate) config: Config,
-    /// Root of the tables.
-    pub(crate) data: PathBuf,
+    /// Where the tables are.
+    pub(crate) files: Arc<dyn Files>,
     /// Where the log's files are.
     pub(crate) wal_dir: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,

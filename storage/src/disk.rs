@@ -1,6 +1,6 @@
 //! Files behind a seam: the real disk here, a simulated one that loses power in tests.
 //!
-//! Holds only what the write-ahead log and its small side files need. Parts and table logs are written elsewhere.
+//! Deliberately knows no formats: the log's files and everything below the data root (`files/`) stand on it.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -8,6 +8,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use tracelake_model::UnixNano;
 
 /// A held lock; dropping it lets go.
 pub(crate) trait Lock: Send + Sync + fmt::Debug {}
@@ -27,9 +30,13 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// Gives a file another name in the same directory, replacing what stood there.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file a second name; `AlreadyExists` when it is taken.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// What a name stands for.
+    fn about(&self, path: &Path) -> io::Result<About>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// The names of the files in a directory, in no order.
+    /// The names in a directory, in no order.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Makes the names of a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
@@ -39,11 +46,26 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
 }
 
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct About {
+    /// Whether it is a directory.
+    pub(crate) is_directory: bool,
+    /// Bytes of a file.
+    pub(crate) bytes: u64,
+    /// When its content last changed.
+    pub(crate) modified: UnixNano,
+}
+
 /// An open file.
 pub(crate) trait DiskFile: Send + Sync + fmt::Debug {
     /// Writes all bytes at an offset.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
-    /// Makes everything written durable.
+    /// Reads a range; fewer bytes only where the file ends.
+    fn read_at(&self, offset: u64, bytes: usize) -> io::Result<Vec<u8>>;
+    /// Its size.
+    fn bytes(&self) -> io::Result<u64>;
+    /// Makes everything written durable, and the size that reading it needs.
     fn sync_data(&self) -> io::Result<()>;
 }
 
@@ -93,7 +115,8 @@ impl Disk for RealDisk {
 
     fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        let filled = fill(&file, bytes).and_then(|()| file.sync_all());
+        let sync = || if bytes == 0 { Ok(()) } else { file.sync_all() };
+        let filled = fill(&file, bytes).and_then(|()| sync());
         if let Err(error) = filled {
             // The disk is likely full: a half-made file must not keep it so.
             let _ = fs::remove_file(path);
@@ -112,6 +135,16 @@ impl Disk for RealDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
+    fn about(&self, path: &Path) -> io::Result<About> {
+        let found = fs::metadata(path)?;
+        let age = found.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(About { is_directory: found.is_dir(), bytes: found.len(), modified: UnixNano(0).plus(age) })
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -158,6 +191,24 @@ fn fill(mut file: &File, bytes: u64) -> io::Result<()> {
 impl DiskFile for RealFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all_at(bytes, offset)
+    }
+
+    fn read_at(&self, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let (mut content, mut read) = (vec![0; bytes], 0);
+        while read < bytes {
+            match self.0.read_at(&mut content[read..], offset + read as u64) {
+                Ok(0) => break,
+                Ok(count) => read += count,
+                Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        content.truncate(read);
+        Ok(content)
+    }
+
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
     }
 
     fn sync_data(&self) -> io::Result<()> {

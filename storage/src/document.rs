@@ -15,8 +15,9 @@ use parking_lot::RwLock;
 use tracelake_model::{Document, DocumentError, DocumentStore, Expect, TenantId};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::durable;
 use crate::error::Error;
-use crate::part::durable;
+use crate::name::unique;
 
 const ENDING: &str = ".json";
 
@@ -118,7 +119,7 @@ impl Files {
         }
         let (directory, path) = (self.directory(tenant, kind), self.path(tenant, kind, id));
         durable::make_directories(&directory).map_err(store)?;
-        let draft = directory.join(format!(".{}.tmp", durable::unique_name().map_err(store)?));
+        let draft = directory.join(format!(".{}.tmp", unique().map_err(failed("name a draft in", &directory))?));
         durable::write_new(&draft, body.as_bytes()).map_err(store)?;
         fs::rename(&draft, &path).map_err(|fault| {
             let _ = fs::remove_file(&draft);

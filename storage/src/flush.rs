@@ -77,7 +77,7 @@ impl Core {
         // What stands already is not written again; a commit that failed half-way is settled by the log itself.
         if log.flushed() < last {
             let rows = work.generation.rows(table);
-            let parts = write_parts(&self.data, &work.tenant, table, &rows, work.generation.received)?;
+            let parts = write_parts(self.files.as_ref(), &work.tenant, table, &rows, work.generation.received)?;
             self.pass(Point::PartsWritten)?;
             let mut derived: Vec<_> = work.generation.derived(table).collect();
             if table == Table::Audit && work.generation.audit_seq > 0 {

@@ -16,9 +16,10 @@
 //! | `wal/` | the write-ahead log |
 //! | `part/` | one Parquet file |
 //! | `table/` `logs.rs` | the Delta log of a table; all of them |
-//! | `document.rs` | the small documents that people edit |
+//! | `document.rs` `durable.rs` | the small documents that people edit; their files |
 //! | `config.rs` `error.rs` `counter.rs` `stats.rs` | limits, failures, figures |
 //! | `seam.rs` `disk.rs` | what tests replace; files, so that they can cut the power (`simulation.rs`) |
+//! | `files/` `name.rs` | where tables live: a directory of a disk; unused names |
 
 mod audit;
 mod compact;
@@ -30,11 +31,14 @@ mod derived;
 mod disk;
 mod document;
 mod driver;
+mod durable;
 mod error;
 mod feed;
+mod files;
 mod flush;
 mod keeper;
 mod logs;
+mod name;
 mod open;
 mod part;
 mod plan;

@@ -1,13 +1,14 @@
 //! The table logs of all tenants, opened once each.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use object_store::path::Path as Location;
 use parking_lot::Mutex;
 use tracelake_model::{Table, TenantId};
 
 use crate::error::Error;
+use crate::files::file::Files;
 use crate::table::action::Keep;
 use crate::table::log::TableLog;
 
@@ -16,7 +17,7 @@ pub(crate) type SharedLog = Arc<Mutex<TableLog>>;
 
 /// Committers by tenant and table.
 pub(crate) struct Logs {
-    data: PathBuf,
+    files: Arc<dyn Files>,
     wal: String,
     keep: Keep,
     open: Mutex<HashMap<(TenantId, Table), SharedLog>>,
@@ -24,16 +25,14 @@ pub(crate) struct Logs {
 
 impl Logs {
     /// Opens every table that exists below the data root.
-    pub(crate) fn open(data: &Path, wal: String, keep: Keep) -> Result<Self, Error> {
-        let logs = Self { data: data.to_owned(), wal, keep, open: Mutex::default() };
-        let tenants = std::fs::read_dir(data).map_err(Error::io("list", data))?;
-        for entry in tenants {
-            let name = entry.map_err(Error::io("list", data))?.file_name();
-            let Some(tenant) = name.to_str().and_then(|name| TenantId::new(name).ok()) else { continue };
-            for table in Table::ALL {
-                if data.join(tenant.as_str()).join(table.as_str()).is_dir() {
-                    logs.get(&tenant, table)?;
-                }
+    pub(crate) fn open(files: &Arc<dyn Files>, wal: String, keep: Keep) -> Result<Self, Error> {
+        let logs = Self { files: Arc::clone(files), wal, keep, open: Mutex::default() };
+        let below = |dir: &Location| files.directories(dir).map_err(Error::io("list", &files.path(dir)));
+        for name in below(&Location::default())? {
+            let Ok(tenant) = TenantId::new(&name) else { continue };
+            let tables = below(&Location::from(name))?;
+            for table in Table::ALL.into_iter().filter(|table| tables.iter().any(|name| name == table.as_str())) {
+                logs.get(&tenant, table)?;
             }
         }
         Ok(logs)
@@ -52,7 +51,7 @@ impl Logs {
 
     /// The table as its files say now.
     pub(crate) fn read(&self, tenant: &TenantId, table: Table) -> Result<TableLog, Error> {
-        Ok(TableLog::open(&self.data, tenant, table, &self.wal)?.keeping(self.keep))
+        Ok(TableLog::open(&self.files, tenant, table, &self.wal)?.keeping(self.keep))
     }
 
     /// All that are open, in order of their names.

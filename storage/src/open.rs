@@ -35,16 +35,16 @@ const ID_FILE: &str = "id";
 pub(crate) fn open(config: Config, seams: &Seams) -> Result<Core, Error> {
     config.check()?;
     let files = seams.disk.as_ref();
-    let (data, wal_dir) = (config.data_dir.join("data"), config.data_dir.join("wal"));
+    let wal_dir = config.data_dir.join("wal");
     check_format(files, &config.data_dir)?;
-    for dir in [&config.data_dir, &wal_dir, &data] {
+    for dir in [&config.data_dir, &wal_dir] {
         files.create_dir(dir).map_err(Error::io("make the directory", dir))?;
     }
     let lock = take_lock(files, &config.data_dir, &wal_dir)?;
     write_format(files, &config.data_dir)?;
     let id = wal_id(files, &wal_dir)?;
-    let keep = Keep { log: config.delta_log_keep, removed: config.removed_keep };
-    let logs = Logs::open(&data, id.to_text(), keep)?;
+    let (log, removed, checkpoint_every) = (config.delta_log_keep, config.removed_keep, config.checkpoint_every);
+    let logs = Logs::open(&seams.files, id.to_text(), Keep { log, removed, checkpoint_every })?;
     let mut dedup = Dedup::new(config.dedup_window, config.dedup_hashes_max);
     load_hashes(files, &wal_dir, &mut dedup)?;
     let mut replay = Replay::new(seams, &wal_dir, &logs, dedup);
@@ -70,8 +70,8 @@ pub(crate) fn open(config: Config, seams: &Seams) -> Result<Core, Error> {
         #[cfg(test)]
         crash_at: Mutex::default(),
         config,
-        data,
         wal_dir,
+        files: Arc::clone(&seams.files),
         clock: Arc::clone(&seams.clock),
         decoder: Arc::clone(&seams.decoder),
         disk: Arc::clone(&seams.disk),

@@ -98,7 +98,7 @@ impl Core {
     }
 
     fn space(&self) -> Result<Space, Error> {
-        let free = self.disk.free_bytes(&self.data).map_err(Error::io("measure the disk of", &self.data))?;
+        let free = self.files.free_bytes().map_err(Error::io("measure the disk of", &self.config.data_dir))?;
         let mut space = Space { live: 0, removed: 0, free };
         for (_, _, shared) in self.logs.all() {
             let log = shared.lock();

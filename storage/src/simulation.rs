@@ -1,6 +1,6 @@
 //! A disk in memory that loses power: a crash keeps any part of what was written and not synced. Tests only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,13 +9,15 @@ use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use crate::disk::{Disk, DiskFile, Lock};
+use tracelake_model::{Clock as _, ManualClock, UnixNano};
+
+use crate::disk::{About, Disk, DiskFile, Lock};
 
 const SECTOR: usize = 512;
 
 /// The simulated disk. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct SimDisk(Arc<Mutex<World>>);
+#[derive(Clone, Debug)]
+pub(crate) struct SimDisk(Arc<Mutex<World>>, ManualClock);
 
 #[derive(Debug, Default)]
 struct World {
@@ -34,8 +36,9 @@ struct World {
 /// Bytes that the disk can hold, as far as it tells.
 const SPACE_BYTES: u64 = 1 << 40;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inode {
+    modified: UnixNano,
     seen: Vec<u8>,
     durable: Vec<u8>,
     unsynced: Vec<(usize, Vec<u8>)>,
@@ -53,7 +56,18 @@ struct SimLock;
 
 impl Lock for SimLock {}
 
+impl Default for SimDisk {
+    fn default() -> Self {
+        Self::new(ManualClock::new(UnixNano(0)))
+    }
+}
+
 impl SimDisk {
+    /// An empty disk; files are as old as the clock says.
+    pub(crate) fn new(clock: ManualClock) -> Self {
+        Self(Arc::default(), clock)
+    }
+
     /// Cuts the power when that many further changing operations are done.
     pub(crate) fn cut_after(&self, operations: u64) {
         let mut world = self.0.lock();
@@ -165,7 +179,7 @@ impl Disk for SimDisk {
         }
         let zeros = vec![0; usize::try_from(bytes).expect("small files")];
         let inode = world.inodes.len();
-        world.inodes.push(Inode { seen: zeros.clone(), durable: zeros, unsynced: Vec::new() });
+        world.inodes.push(Inode { modified: self.1.now(), seen: zeros.clone(), durable: zeros, unsynced: Vec::new() });
         world.set(path, Some(inode));
         let epoch = world.epoch;
         Ok(self.file(inode, epoch))
@@ -193,6 +207,30 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut world = self.change()?;
+        let inode = world.find(from)?;
+        if world.names.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        world.set(to, Some(inode));
+        Ok(())
+    }
+
+    fn about(&self, path: &Path) -> io::Result<About> {
+        let world = self.0.lock();
+        if let Ok(inode) = world.find(path) {
+            let bytes = world.inodes[inode].seen.len() as u64;
+            return Ok(About { is_directory: false, bytes, modified: world.inodes[inode].modified });
+        }
+        let is_directory = world.names.keys().any(|name| name.starts_with(path));
+        if is_directory {
+            Ok(About { is_directory, bytes: 0, modified: UnixNano(0) })
+        } else {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut world = self.change()?;
         world.find(path)?;
@@ -202,8 +240,9 @@ impl Disk for SimDisk {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let world = self.0.lock();
-        let inside = world.names.keys().filter(|path| path.parent() == Some(dir));
-        Ok(inside.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect())
+        let inside = world.names.keys().filter_map(|path| path.strip_prefix(dir).ok()?.components().next());
+        let names: BTreeSet<_> = inside.map(|name| name.as_os_str().to_string_lossy().into_owned()).collect();
+        Ok(names.into_iter().collect())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
@@ -234,8 +273,20 @@ impl DiskFile for SimFile {
             return Err(io::ErrorKind::StorageFull.into());
         }
         put(&mut inode.seen, offset, bytes);
+        inode.modified = self.disk.1.now();
         inode.unsynced.push((offset, bytes.to_vec()));
         Ok(())
+    }
+
+    fn read_at(&self, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let world = self.disk.0.lock();
+        let seen = &world.inodes[self.inode].seen;
+        let start = usize::try_from(offset).expect("small files").min(seen.len());
+        Ok(seen[start..(start + bytes).min(seen.len())].to_vec())
+    }
+
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.disk.0.lock().inodes[self.inode].seen.len() as u64)
     }
 
     fn sync_data(&self) -> io::Result<()> {

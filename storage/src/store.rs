@@ -19,10 +19,11 @@ use tracelake_model::{
 use crate::config::Config;
 use crate::core::{Core, Origin, unavailable};
 use crate::dedup::{Claim, Outcome};
-use crate::disk::RealDisk;
+use crate::disk::{Disk, RealDisk};
 use crate::document::open_documents;
 use crate::driver::{self, Driver};
 use crate::error::Error;
+use crate::files::disk::DiskFiles;
 use crate::open;
 use crate::queue::Entry;
 use crate::rows::memory_bytes;
@@ -44,11 +45,14 @@ impl Store {
     /// Opens (or makes) the data directory, locks it, and replays the log into the tail. Blocks: call it outside async
     /// threads. Without [`Store::start`] it can be read and flushed, but takes no appends.
     pub fn open(config: Config, clock: Arc<dyn Clock>, decoder: Arc<dyn Decoder>) -> Result<Arc<Self>, Error> {
-        let documents = config.data_dir.join("documents");
-        let core = open::open(config, &Seams { clock, decoder, disk: Arc::new(RealDisk) })?;
+        let (documents, root) = (config.data_dir.join("documents"), config.data_dir.join("data"));
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let files = Arc::new(DiskFiles::new(Arc::clone(&disk), &root));
+        let core = open::open(config, &Seams { clock, decoder, disk: Arc::clone(&disk), files })?;
         let documents = open_documents(&documents)?;
-        let files = LocalFileSystem::new_with_prefix(&core.data)
-            .map_err(|error| Error::io("open", &core.data)(std::io::Error::other(error)))?;
+        disk.create_dir(&root).map_err(Error::io("make the directory", &root))?;
+        let files = LocalFileSystem::new_with_prefix(&root)
+            .map_err(|error| Error::io("open", &root)(std::io::Error::other(error)))?;
         Ok(Arc::new(Self { core: Arc::new(core), driver: Mutex::default(), documents, files: Arc::new(files) }))
     }
 

@@ -3,16 +3,17 @@
 //! A file goes only after the commit that removes it is durable. A crash in between leaves files that a later sweep
 //! finds; deliberately nothing else remembers them.
 
-use std::fs;
-use std::io;
-use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
+
+use object_store::path::Path as Location;
 
 use tracelake_model::UnixNano;
 
 use crate::core::Core;
 use crate::error::Error;
+use crate::files::disk::{DRAFT_END, DRAFT_START};
+use crate::files::file::Files;
 use crate::table::log::TableLog;
 
 /// A file without a commit is left for so long: its commit may be on its way.
@@ -26,7 +27,7 @@ impl Core {
         for (_, _, shared) in self.logs.all() {
             let expired = shared.lock().expired(until)?;
             for (path, bytes) in expired {
-                deleted += self.delete(&self.data.join(&path), bytes)?;
+                deleted += self.delete(&path, bytes)?;
                 shared.lock().forget(&path);
             }
         }
@@ -40,7 +41,7 @@ impl Core {
         for (tenant, table, shared) in self.logs.all() {
             let prefix = format!("{tenant}/{table}");
             // What is listed before the log is read again and is still unknown after has no commit.
-            let found = list(&self.data, &prefix, until)?;
+            let found = list(self.files.as_ref(), &prefix, until)?;
             let mut log = shared.lock();
             log.catch_up()?;
             self.show(&tenant, table, &log);
@@ -49,59 +50,37 @@ impl Core {
             drop(log);
             for (path, bytes) in orphans {
                 tracing::info!(path, "a file without a commit is deleted");
-                deleted += self.delete(&self.data.join(path), bytes)?;
+                deleted += self.delete(&path, bytes)?;
             }
         }
         Ok(deleted)
     }
 
-    fn delete(&self, path: &Path, bytes: u64) -> Result<u64, Error> {
-        match fs::remove_file(path) {
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(0),
-            Err(fault) => Err(Error::io("delete", path)(fault)),
-            Ok(()) => {
-                self.counters.deleted_files.fetch_add(1, Ordering::Relaxed);
-                self.counters.deleted_bytes.fetch_add(bytes, Ordering::Relaxed);
-                Ok(1)
-            }
+    pub(crate) fn delete(&self, path: &str, bytes: u64) -> Result<u64, Error> {
+        let at = Location::from(path);
+        let deleted = self.files.remove(&at).map_err(Error::io("delete", &self.files.path(&at)))?;
+        if deleted {
+            self.counters.deleted_files.fetch_add(1, Ordering::Relaxed);
+            self.counters.deleted_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
+        Ok(u64::from(deleted))
     }
 }
 
-const DRAFT_END: &str = ".json.tmp";
-
 /// Parts and drafts that this program names so and that were last written at `until` or before: paths below the data
 /// root, bytes.
-fn list(data: &Path, prefix: &str, until: UnixNano) -> Result<Vec<(String, u64)>, Error> {
-    let mut found = Vec::new();
-    for directory in entries(&data.join(prefix))? {
-        let Some(name) = directory.file_name().into_string().ok().filter(|name| holds_files(name)) else { continue };
-        let path = data.join(prefix).join(&name);
-        for file in entries(&path)? {
-            let Some(file_name) = file.file_name().into_string().ok().filter(|name| is_ours(name)) else { continue };
-            let about = file.metadata().and_then(|about| Ok((about.modified()?, about.len())));
-            let (modified, bytes) = match about {
-                // A flush removes its drafts meanwhile.
-                Err(fault) if fault.kind() == io::ErrorKind::NotFound => continue,
-                about => about.map_err(Error::io("measure", &path))?,
-            };
-            let age = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-            if UnixNano(0).plus(age) <= until {
-                found.push((format!("{prefix}/{name}/{file_name}"), bytes));
+fn list(files: &dyn Files, prefix: &str, until: UnixNano) -> Result<Vec<(String, u64)>, Error> {
+    let (table, mut found) = (Location::from(prefix), Vec::new());
+    let names = files.directories(&table).map_err(Error::io("list", &files.path(&table)))?;
+    for name in names.into_iter().filter(|name| holds_files(name)) {
+        let directory = table.clone().join(name.as_str());
+        for file in files.list(&directory).map_err(Error::io("list", &files.path(&directory)))? {
+            if is_ours(&file.name) && file.modified <= until {
+                found.push((format!("{directory}/{}", file.name), file.bytes));
             }
         }
     }
     Ok(found)
-}
-
-fn entries(directory: &Path) -> Result<Vec<fs::DirEntry>, Error> {
-    match fs::read_dir(directory) {
-        Err(fault) if matches!(fault.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(Vec::new()),
-        entries => {
-            let entries = entries.and_then(Iterator::collect::<io::Result<Vec<_>>>);
-            entries.map_err(Error::io("list", directory))
-        }
-    }
 }
 
 fn holds_files(directory: &str) -> bool {
@@ -110,6 +89,7 @@ fn holds_files(directory: &str) -> bool {
 
 fn is_ours(name: &str) -> bool {
     let between = |start: &str, end: &str| name.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
-    let unique = between("part-", ".parquet").or_else(|| between("_commit_", DRAFT_END));
+    let unique = between("part-", ".parquet").or_else(|| between(DRAFT_START, DRAFT_END));
+    let unique = unique.or_else(|| between("_commit_", ".json.tmp"));
     unique.is_some_and(|digits| digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }

@@ -3,8 +3,6 @@
 //! A part that says it is in order is read as a stream, a batch at a time. Any other (fresh spans keep their order of
 //! arrival) is held whole and put in order in memory, within what the merge allows.
 
-use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
@@ -18,6 +16,7 @@ use parquet::file::metadata::ParquetMetaData;
 use tracelake_model::Table;
 
 use crate::error::Error;
+use crate::files::file::{Chunks, Files};
 use crate::part::file::Part;
 use crate::part::sort::{self, Order};
 
@@ -32,7 +31,7 @@ const KEY_BYTES: u64 = 128;
 /// A part whose footer is read.
 pub(crate) struct Opened {
     pub(crate) part: Arc<Part>,
-    file: File,
+    file: Chunks,
     metadata: ArrowReaderMetadata,
     schema: SchemaRef,
     /// Column of the file for each column of the table.
@@ -66,11 +65,11 @@ pub(crate) enum Step {
 
 impl Opened {
     /// Opens a part so that its columns are read as the table has them: interned ones as dictionaries.
-    pub(crate) fn open(data: &Path, table: Table, part: &Arc<Part>) -> Result<Self, Error> {
-        let path = data.join(part.location.as_ref());
+    pub(crate) fn open(files: &dyn Files, table: Table, part: &Arc<Part>) -> Result<Self, Error> {
+        let path = files.path(&part.location);
         let damaged = |fault: &dyn std::fmt::Display| Error::Damaged { path: path.clone(), detail: fault.to_string() };
         let schema = table.schema();
-        let file = File::open(&path).map_err(Error::io("open", &path))?;
+        let file = files.open(&part.location).map(Chunks).map_err(Error::io("open", &path))?;
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let plain = ArrowReaderMetadata::load(&file, options.clone()).map_err(|fault| damaged(&fault))?;
         let typed = |field: &Arc<Field>| {

@@ -4,7 +4,6 @@
 //! that are equal in all columns are written once; rows of other tables are all kept. Deliberately commits nothing.
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -13,6 +12,7 @@ use arrow::row::{RowConverter, SortField};
 use tracelake_model::{Table, TenantId, UnixNano};
 
 use crate::error::Error;
+use crate::files::file::Files;
 use crate::part::file::{NewPart, Part};
 use crate::part::input::{Input, Opened, Step};
 use crate::part::sort::Order;
@@ -62,13 +62,13 @@ struct Chunk {
 
 impl Merge {
     /// Opens the first of `parts`, as many as memory allows, two at least.
-    pub(crate) fn open(data: &Path, table: Table, parts: &[Arc<Part>]) -> Result<Self, Failure> {
+    pub(crate) fn open(files: &dyn Files, table: Table, parts: &[Arc<Part>]) -> Result<Self, Failure> {
         let order = Order::new(table).map_err(|fault| Failure::Output(fault.into()))?;
         let mut opened = Vec::new();
         let (mut held_bytes, mut row_bytes) = (0, 1);
         for part in parts {
             let failed = |error| Failure::Input(Arc::clone(part), error);
-            let input = Opened::open(data, table, part).map_err(failed)?;
+            let input = Opened::open(files, table, part).map_err(failed)?;
             if input.held_bytes() > INPUT_BYTES_MAX / 2 {
                 let detail = format!("it takes {} bytes of memory to be merged", input.held_bytes());
                 return Err(failed(Error::Flush(detail)));
@@ -100,7 +100,7 @@ impl Merge {
     /// Writes the merged part; it is durable on return. `go_on` is asked after every chunk.
     pub(crate) fn run(
         mut self,
-        data: &Path,
+        files: &dyn Files,
         tenant: &TenantId,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<NewPart, Failure> {
@@ -108,7 +108,7 @@ impl Merge {
         let stored = parts.iter().map(|part| part.stored).max().unwrap_or(UnixNano(0));
         let rows = usize::try_from(parts.iter().map(|part| part.rows).sum::<u64>()).unwrap_or(usize::MAX);
         let date = parts.first().map_or("", |part| part.date.as_str());
-        let mut writer = PartWriter::create(data, tenant, self.table, date, rows).map_err(Failure::Output)?;
+        let mut writer = PartWriter::create(files, tenant, self.table, date, rows).map_err(Failure::Output)?;
         writer.note_order();
         let mut last = Vec::new();
         // The inputs that have a row, the one with the least key at the end.
@@ -120,7 +120,7 @@ impl Merge {
             let input = &self.inputs[number];
             let order = input.key().data().cmp(last.as_slice());
             if order.is_lt() {
-                let path = data.join(input.part.location.as_ref());
+                let path = files.path(&input.part.location);
                 let detail = "its rows are not in the order that it says".to_owned();
                 return Err(Failure::Input(Arc::clone(&input.part), Error::Damaged { path, detail }));
             }

@@ -11,9 +11,7 @@
 //! | `sort.rs` | the order of rows in a part |
 //! | `encoding.rs` | how each column is encoded |
 //! | `stats.rs` | what a commit says about the columns of a part |
-//! | `durable.rs` | files and directories that survive a power cut |
 
-pub(crate) mod durable;
 mod encoding;
 pub(crate) mod file;
 mod input;

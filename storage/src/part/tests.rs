@@ -16,13 +16,16 @@ use tracelake_model::{Table, TenantId, UnixNano, column};
 use super::file::NewPart;
 use super::sample;
 use super::writer::write_parts;
+use crate::disk::RealDisk;
+use crate::files::disk::DiskFiles;
 
 const DAY: i64 = 86_400_000_000_000;
 /// 2023-11-14T00:00:00Z.
 const NOON: i64 = 1_699_963_200_000_000_000;
 
 fn write(data: &Path, table: Table, batches: &[RecordBatch]) -> Vec<NewPart> {
-    write_parts(data, &TenantId::default(), table, batches, UnixNano(NOON)).unwrap()
+    write_parts(&DiskFiles::new(Arc::new(RealDisk), data), &TenantId::default(), table, batches, UnixNano(NOON))
+        .unwrap()
 }
 
 fn open(data: &Path, part: &NewPart) -> ParquetRecordBatchReaderBuilder<File> {
@@ -107,7 +110,8 @@ fn no_rows_make_no_file() {
 fn rows_with_other_columns_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let logs = sample::rows(Table::Logs, &[NOON], 0);
-    assert!(write_parts(dir.path(), &TenantId::default(), Table::Spans, &[logs], UnixNano(NOON)).is_err());
+    let files = DiskFiles::new(Arc::new(RealDisk), dir.path());
+    assert!(write_parts(&files, &TenantId::default(), Table::Spans, &[logs], UnixNano(NOON)).is_err());
 }
 
 #[test]

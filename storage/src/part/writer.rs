@@ -3,24 +3,24 @@
 //! Deliberately commits nothing: a part that no commit names does not exist for readers.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::Int64Type;
 use arrow::error::ArrowError;
+use object_store::path::Path as Location;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{KeyValue, ParquetMetaData};
+use parquet::file::metadata::KeyValue;
 use tracelake_model::{Table, TenantId, UnixNano};
 
 use crate::error::Error;
+use crate::files::file::{Draft, Files};
+use crate::name::unique;
 use crate::part::file::{NewPart, Part};
 use crate::part::sort::Keys;
-use crate::part::{durable, encoding, sort, stats};
+use crate::part::{encoding, sort, stats};
 
 /// Rows that are put in order at once: bounds what is held twice while a part is written.
 const CHUNK_ROWS: usize = 16 << 10;
@@ -29,7 +29,7 @@ const CHUNK_ROWS: usize = 16 << 10;
 /// (zero or less) belong to the day they were received. Every file and its directory is durable on return; on an error
 /// those already written stay behind unnamed.
 pub(crate) fn write_parts(
-    data: &Path,
+    files: &dyn Files,
     tenant: &TenantId,
     table: Table,
     batches: &[RecordBatch],
@@ -53,7 +53,7 @@ pub(crate) fn write_parts(
         }
     }
     let write = |(date, numbers): (String, Vec<u32>)| {
-        let mut writer = PartWriter::create(data, tenant, table, &date, numbers.len())?;
+        let mut writer = PartWriter::create(files, tenant, table, &date, numbers.len())?;
         if sort::is_sorted_when_fresh(table) {
             writer.note_order();
         }
@@ -79,13 +79,10 @@ fn split(table: Table, rows: &RecordBatch, received: UnixNano) -> Result<BTreeMa
 /// One part under way: rows come in order, the file is durable once it is finished. One that is dropped before is
 /// removed.
 pub(crate) struct PartWriter {
-    location: String,
-    path: PathBuf,
+    location: Location,
     date: String,
     table: Table,
-    file: Arc<File>,
-    /// `None` once it is finished.
-    writer: Option<ArrowWriter<Arc<File>>>,
+    writer: ArrowWriter<Box<dyn Draft>>,
     rows: u64,
     time_min: i64,
     time_max: i64,
@@ -93,37 +90,28 @@ pub(crate) struct PartWriter {
 
 impl PartWriter {
     /// Begins a part of about `rows` rows below the data root.
-    pub(crate) fn create(data: &Path, tenant: &TenantId, table: Table, date: &str, rows: usize) -> Result<Self, Error> {
-        let location = format!("{tenant}/{table}/date={date}/part-{}.parquet", durable::unique_name()?);
-        let path = data.join(&location);
-        durable::make_directories(path.parent().unwrap_or(data))?;
+    pub(crate) fn create(
+        files: &dyn Files,
+        tenant: &TenantId,
+        table: Table,
+        date: &str,
+        rows: usize,
+    ) -> Result<Self, Error> {
+        let name = unique().map_err(|fault| Error::Flush(format!("no name for a part: {fault}")))?;
+        let location = Location::from(format!("{tenant}/{table}/date={date}/part-{name}.parquet"));
         let properties = encoding::properties(table, &table.file_schema(), rows).map_err(failed)?;
         // The writer turns dictionaries to plain text by itself: the Arrow schema is left out of the file.
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-        let file = Arc::new(File::create_new(&path).map_err(Error::io("make", &path))?);
-        let writer =
-            ArrowWriter::try_new_with_options(Arc::clone(&file), table.schema(), options).map_err(|fault| {
-                let _ = fs::remove_file(&path);
-                failed(fault)
-            })?;
-        Ok(Self {
-            location,
-            path,
-            date: date.to_owned(),
-            table,
-            file,
-            writer: Some(writer),
-            rows: 0,
-            time_min: i64::MAX,
-            time_max: i64::MIN,
-        })
+        let draft = files.create(&location).map_err(Error::io("make", &files.path(&location)))?;
+        let writer = ArrowWriter::try_new_with_options(draft, table.schema(), options).map_err(failed)?;
+        let (time_min, time_max) = (i64::MAX, i64::MIN);
+        Ok(Self { location, date: date.to_owned(), table, writer, rows: 0, time_min, time_max })
     }
 
     /// Notes in the file that its rows come in the table's order.
     pub(crate) fn note_order(&mut self) {
-        if let Some(writer) = &mut self.writer {
-            writer.append_key_value_metadata(KeyValue::new(sort::ORDER_KEY.to_owned(), sort::describe(self.table)));
-        }
+        let note = KeyValue::new(sort::ORDER_KEY.to_owned(), sort::describe(self.table));
+        self.writer.append_key_value_metadata(note);
     }
 
     /// Adds rows with the columns of [`Table::schema`], past those that it has.
@@ -134,43 +122,26 @@ impl PartWriter {
             self.time_max = self.time_max.max(time);
         }
         self.rows += rows.num_rows() as u64;
-        self.writer.as_mut().ok_or(Error::Closed)?.write(rows).map_err(failed)
+        self.writer.write(rows).map_err(failed)
     }
 
     /// Ends the file and makes it durable with its directory.
     pub(crate) fn finish(mut self, stored: UnixNano) -> Result<NewPart, Error> {
-        let written = self.close();
-        let (metadata, bytes) = written.inspect_err(|_| {
-            let _ = fs::remove_file(&self.path);
-        })?;
+        let metadata = self.writer.finish().map_err(failed)?;
+        let durable = self.writer.inner_mut().finish();
+        let bytes = durable.map_err(|fault| Error::Flush(format!("{} is not durable: {fault}", self.location)))?;
         Ok(NewPart {
             stats: stats::describe(&self.table.file_schema(), &metadata),
             part: Part {
-                location: self.location.as_str().into(),
+                location: self.location,
                 rows: self.rows,
                 bytes,
                 time_min: UnixNano(self.time_min),
                 time_max: UnixNano(self.time_max),
-                date: self.date.clone(),
+                date: self.date,
                 stored,
             },
         })
-    }
-
-    fn close(&mut self) -> Result<(ParquetMetaData, u64), Error> {
-        let metadata = self.writer.take().ok_or(Error::Closed)?.close().map_err(failed)?;
-        self.file.sync_all().map_err(Error::io("sync", &self.path))?;
-        let bytes = self.file.metadata().map_err(Error::io("measure", &self.path))?.len();
-        durable::sync_directory(self.path.parent().unwrap_or(&self.path))?;
-        Ok((metadata, bytes))
-    }
-}
-
-impl Drop for PartWriter {
-    fn drop(&mut self) {
-        if self.writer.take().is_some() {
-            let _ = fs::remove_file(&self.path);
-        }
     }
 }
 

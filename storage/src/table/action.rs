@@ -3,7 +3,6 @@
 //! Deliberately decides nothing: what a commit holds is decided by its callers, time comes as a value.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,26 +11,28 @@ use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake_core::kernel::transaction::CommitData;
 use deltalake_core::kernel::{Action, Add, CommitInfo, Metadata, Protocol, Remove, StructType, Transaction};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use object_store::path::Path as Location;
 use serde_json::json;
 use tracelake_model::{Table, UnixNano, column};
 
 use crate::error::Error;
-use crate::part::durable;
+use crate::name::unique;
 use crate::part::file::{NewPart, Part};
-use crate::table::checkpoint;
 
-/// How long a table keeps what is past, as it promises to other writers too.
+/// How a table keeps what is past, as it promises to other writers too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Keep {
     /// Entries of the log that a checkpoint covers.
     pub(crate) log: Duration,
     /// Files that were removed.
     pub(crate) removed: Duration,
+    /// Commits from one checkpoint to the next.
+    pub(crate) checkpoint_every: u64,
 }
 
 impl Default for Keep {
     fn default() -> Self {
-        Self { log: Duration::from_secs(86_400), removed: Duration::from_secs(3600) }
+        Self { log: Duration::from_secs(86_400), removed: Duration::from_secs(3600), checkpoint_every: 100 }
     }
 }
 
@@ -56,7 +57,7 @@ pub(crate) struct Commit<'a> {
 
 /// A commit as the bytes of its entry; `actions` come first.
 pub(crate) fn encode(
-    table: &Path,
+    table: &Location,
     mut actions: Vec<Action>,
     commit: &Commit<'_>,
     now: UnixNano,
@@ -133,8 +134,8 @@ fn add(new: &NewPart, data_change: bool, stored_millis: i64) -> Add {
 }
 
 /// The actions that make a table: every Delta reader and writer takes these versions.
-pub(crate) fn create(path: &Path, table: Table, keep: Keep, now: UnixNano) -> Result<Vec<Action>, Error> {
-    let id = durable::unique_name()?;
+pub(crate) fn create(path: &Location, table: Table, keep: Keep, now: UnixNano) -> Result<Vec<Action>, Error> {
+    let id = unique().map_err(|fault| refused(path, &fault))?;
     let metadata = json!({
         "id": format!("{}-{}-{}-{}-{}", &id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]),
         "name": table.as_str(),
@@ -156,7 +157,7 @@ fn configuration(keep: Keep) -> [(&'static str, String); 3] {
     [
         ("delta.logRetentionDuration", interval(keep.log)),
         ("delta.deletedFileRetentionDuration", interval(keep.removed)),
-        ("delta.checkpointInterval", checkpoint::EVERY.to_string()),
+        ("delta.checkpointInterval", keep.checkpoint_every.to_string()),
     ]
 }
 
@@ -172,7 +173,7 @@ fn interval(duration: Duration) -> String {
 
 /// The metadata of a table that gained columns since it was made, or is kept otherwise; `None` when nothing changed.
 /// Columns and settings that we do not know stay; new columns may be null, because older files lack them.
-pub(crate) fn renew(path: &Path, table: Table, keep: Keep, metadata: &Metadata) -> Result<Option<Metadata>, Error> {
+pub(crate) fn renew(path: &Location, table: Table, keep: Keep, metadata: &Metadata) -> Result<Option<Metadata>, Error> {
     let mut text = serde_json::to_value(metadata).map_err(|fault| refused(path, &fault))?;
     let stored = text.get("schemaString").and_then(|schema| schema.as_str()).unwrap_or_default();
     let stored: StructType = serde_json::from_str(stored).map_err(|fault| refused(path, &fault))?;
@@ -195,16 +196,16 @@ pub(crate) fn renew(path: &Path, table: Table, keep: Keep, metadata: &Metadata) 
     Ok(Some(serde_json::from_value(text).map_err(|fault| refused(path, &fault))?))
 }
 
-fn schema(path: &Path, table: Table) -> Result<StructType, Error> {
+fn schema(path: &Location, table: Table) -> Result<StructType, Error> {
     let mut fields: Vec<_> = table.file_schema().fields().iter().cloned().collect();
     fields.push(Field::new(column::DATE, DataType::Utf8, true).into());
     (&Schema::new(fields)).try_into_kernel().map_err(|fault| refused(path, &fault))
 }
 
-fn schema_text(path: &Path, schema: &StructType) -> Result<String, Error> {
+fn schema_text(path: &Location, schema: &StructType) -> Result<String, Error> {
     serde_json::to_string(schema).map_err(|fault| refused(path, &fault))
 }
 
-fn refused(path: &Path, fault: &dyn std::fmt::Display) -> Error {
-    Error::Flush(format!("cannot write a commit of {}: {fault}", path.display()))
+fn refused(path: &Location, fault: &dyn std::fmt::Display) -> Error {
+    Error::Flush(format!("cannot write a commit of {path}: {fault}"))
 }

@@ -1,17 +1,17 @@
 //! The files of commits: written if absent, read, found.
 //!
-//! A commit is one atomic, durable name: its bytes are synced before its number links to them, and the directory after.
+//! A commit is one atomic, durable name, made by `Files::put_new`.
 //! Deliberately knows nothing of what the actions mean.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use deltalake_core::kernel::{Add, Metadata, Protocol, Remove, Transaction};
+use object_store::path::Path as Location;
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::part::durable;
+use crate::files::file::{Files, Found};
 
 /// One line of a commit. Actions that say nothing about what lives (`commitInfo`, `cdc`) are passed over.
 #[derive(Debug, Default, Deserialize)]
@@ -25,32 +25,26 @@ pub(crate) struct Line {
 }
 
 /// The directory of a table's log.
-pub(crate) fn directory(table: &Path) -> PathBuf {
-    table.join("_delta_log")
+pub(crate) fn directory(table: &Location) -> Location {
+    table.clone().join("_delta_log")
 }
 
 /// Where the commit of a version lies.
-pub(crate) fn path(table: &Path, version: u64) -> PathBuf {
+pub(crate) fn location(table: &Location, version: u64) -> Location {
     directory(table).join(format!("{version:020}.json"))
 }
 
-/// The versions among the names of a log, ascending.
-pub(crate) fn versions(names: &[String]) -> Vec<u64> {
-    let mut versions: Vec<u64> = names.iter().filter_map(|name| numbered(name, ".json")).collect();
+/// The versions among the files of a log, ascending.
+pub(crate) fn versions(found: &[Found]) -> Vec<u64> {
+    let mut versions: Vec<u64> = found.iter().filter_map(|file| numbered(&file.name, ".json")).collect();
     versions.sort_unstable();
     versions
 }
 
-/// The names in a table's log; none when there is no log.
-pub(crate) fn names(table: &Path) -> Result<Vec<String>, Error> {
+/// The files of a table's log; none when there is no log.
+pub(crate) fn found(files: &dyn Files, table: &Location) -> Result<Vec<Found>, Error> {
     let directory = directory(table);
-    let entries = match fs::read_dir(&directory) {
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(Error::io("list", &directory))?,
-    };
-    let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));
-    let names: io::Result<Vec<Option<String>>> = names.collect();
-    Ok(names.map_err(Error::io("list", &directory))?.into_iter().flatten().collect())
+    files.list(&directory).map_err(Error::io("list", &files.path(&directory)))
 }
 
 /// The version of a name that is twenty digits and `ending`.
@@ -60,25 +54,16 @@ pub(crate) fn numbered(name: &str, ending: &str) -> Option<u64> {
 }
 
 /// Makes a version's commit; false when somebody made that version first. Durable when it returns true.
-pub(crate) fn put(table: &Path, version: u64, content: &[u8]) -> Result<bool, Error> {
-    let directory = directory(table);
-    durable::make_directories(&directory)?;
-    let draft = directory.join(format!("_commit_{}.json.tmp", durable::unique_name()?));
-    durable::write_new(&draft, content)?;
-    let path = path(table, version);
-    let linked = fs::hard_link(&draft, &path);
-    let _ = fs::remove_file(&draft);
-    match linked {
-        Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(fault) => Err(Error::io("link", &path)(fault)),
-        Ok(()) => durable::sync_directory(&directory).map(|()| true),
-    }
+pub(crate) fn put(files: &dyn Files, table: &Location, version: u64, content: &[u8]) -> Result<bool, Error> {
+    let at = location(table, version);
+    files.put_new(&at, content).map_err(Error::io("write", &files.path(&at)))
 }
 
 /// The actions of a version; `None` when it is not there.
-pub(crate) fn read(table: &Path, version: u64) -> Result<Option<Vec<Line>>, Error> {
-    let path = path(table, version);
-    let content = match fs::read(&path) {
+pub(crate) fn read(files: &dyn Files, table: &Location, version: u64) -> Result<Option<Vec<Line>>, Error> {
+    let at = location(table, version);
+    let path = files.path(&at);
+    let content = match files.read(&at) {
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
         content => content.map_err(Error::io("read", &path))?,
     };
@@ -101,13 +86,14 @@ pub(crate) fn parse(content: &[u8], path: &Path) -> Result<Vec<Line>, Error> {
 
 /// Removes the last commit if a power cut left it without content, as writers do that do not sync; whether it did.
 /// What such a commit held was never told to be durable.
-pub(crate) fn remove_torn(table: &Path, version: u64) -> Result<bool, Error> {
-    let path = path(table, version);
-    let content = fs::read(&path).map_err(Error::io("read", &path))?;
+pub(crate) fn remove_torn(files: &dyn Files, table: &Location, version: u64) -> Result<bool, Error> {
+    let at = location(table, version);
+    let content = files.read(&at).map_err(Error::io("read", &files.path(&at)))?;
     if content.iter().any(|&byte| byte != 0) {
         return Ok(false);
     }
-    fs::remove_file(&path).map_err(Error::io("remove", &path))?;
-    durable::sync_directory(&directory(table))?;
+    files.remove(&at).map_err(Error::io("remove", &files.path(&at)))?;
+    let directory = directory(table);
+    files.sync(&directory).map_err(Error::io("sync", &files.path(&directory)))?;
     Ok(true)
 }

@@ -3,7 +3,7 @@
 //! Pure: actions in, state out. Deliberately reads no files; what an action leaves out is taken as "not known".
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use deltalake_core::kernel::{Add, Metadata};
@@ -41,10 +41,8 @@ pub(crate) struct Live {
 /// Where a table's parts are, and which column is its time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin<'a> {
-    /// The table's directory.
-    pub(crate) path: &'a Path,
-    /// The table's directory relative to the data root.
-    pub(crate) prefix: &'a str,
+    /// The table's directory, relative to the data root.
+    pub(crate) table: &'a Location,
     /// [`tracelake_model::Table::time_column`].
     pub(crate) time_column: &'static str,
 }
@@ -158,7 +156,7 @@ impl Live {
 fn check_protocol(line: &Line, origin: Origin<'_>) -> Result<(), Error> {
     let foreign = |detail: &str| {
         let detail = format!("{detail}; another program changed this table, undo that with it");
-        Err(Error::Damaged { path: origin.path.to_owned(), detail })
+        Err(Error::Damaged { path: PathBuf::from(origin.table.as_ref()), detail })
     };
     let version = |name: &str| {
         let protocol = line.protocol.as_ref().and_then(|protocol| serde_json::to_value(protocol).ok());
@@ -174,8 +172,8 @@ fn check_protocol(line: &Line, origin: Origin<'_>) -> Result<(), Error> {
 }
 
 fn part(add: &Add, origin: Origin<'_>) -> Result<Part, Error> {
-    let damaged = |detail: String| Error::Damaged { path: origin.path.to_owned(), detail };
-    let location = Location::parse(format!("{}/{}", origin.prefix, add.path))
+    let damaged = |detail: String| Error::Damaged { path: PathBuf::from(origin.table.as_ref()), detail };
+    let location = Location::parse(format!("{}/{}", origin.table, add.path))
         .map_err(|fault| damaged(format!("the path {:?} is not below the table: {fault}", add.path)))?;
     let stats: Value = add.stats.as_deref().and_then(|stats| serde_json::from_str(stats).ok()).unwrap_or(Value::Null);
     let time = |which: &str| stats.get(which)?.get(origin.time_column)?.as_i64();

@@ -4,15 +4,15 @@
 //! our own is tried at the next number. What a commit removes is live at the version before it, or it is not made.
 //! Deliberately deletes no files: `sweep.rs` does, once nobody can read them.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deltalake_core::kernel::Action;
+use object_store::path::Path as Location;
 use tracelake_model::{Position, Table, TenantId, UnixNano};
 use tracing::warn;
 
 use crate::error::Error;
-use crate::part::durable;
+use crate::files::file::Files;
 use crate::part::file::{NewPart, Part};
 use crate::table::action::{Commit, Keep, Purpose};
 use crate::table::live::{Live, Origin};
@@ -24,8 +24,9 @@ const ATTEMPTS_MAX: u32 = 100;
 /// One committer of one table of one tenant.
 #[derive(Debug)]
 pub(crate) struct TableLog {
-    path: PathBuf,
-    prefix: String,
+    files: Arc<dyn Files>,
+    /// Its directory, relative to the data root.
+    at: Location,
     table: Table,
     wal: String,
     keep: Keep,
@@ -36,11 +37,10 @@ pub(crate) struct TableLog {
 
 impl TableLog {
     /// Reads the log of a table below the data root. Makes nothing: a table begins with its first commit.
-    pub(crate) fn open(data: &Path, tenant: &TenantId, table: Table, wal_id: &str) -> Result<Self, Error> {
-        let prefix = format!("{tenant}/{table}");
-        let (path, wal) = (data.join(&prefix), format!("wal/{wal_id}"));
-        let keep = Keep::default();
-        let mut log = Self { path, prefix, table, wal, keep, live: Live::default(), version: None };
+    pub(crate) fn open(files: &Arc<dyn Files>, tenant: &TenantId, table: Table, wal_id: &str) -> Result<Self, Error> {
+        let (at, wal) = (Location::from(format!("{tenant}/{table}")), format!("wal/{wal_id}"));
+        let (keep, live) = (Keep::default(), Live::default());
+        let mut log = Self { files: Arc::clone(files), at, table, wal, keep, live, version: None };
         log.load()?;
         Ok(log)
     }
@@ -89,11 +89,11 @@ impl TableLog {
             if self.flushed() != known {
                 return self.settle(flushed, added);
             }
-            let entry = action::encode(&self.path, self.preamble(now)?, &commit, now)?;
+            let entry = action::encode(&self.at, self.preamble(now)?, &commit, now)?;
             let version = self.version.map_or(0, |version| version + 1);
-            if entry::put(&self.path, version, &entry)? {
+            if entry::put(self.files.as_ref(), &self.at, version, &entry)? {
                 added.extend(self.refresh()?);
-                self.checkpoint_if_due(version);
+                self.checkpoint_if_due(version, now);
                 return Ok(added);
             }
         }
@@ -115,11 +115,11 @@ impl TableLog {
             }
             let txns = [(txn.clone(), self.live.txn(&txn) + 1)];
             let commit = Commit { purpose, removed, added, txns: &txns };
-            let entry = action::encode(&self.path, self.preamble(now)?, &commit, now)?;
+            let entry = action::encode(&self.at, self.preamble(now)?, &commit, now)?;
             let version = self.version.map_or(0, |version| version + 1);
-            if entry::put(&self.path, version, &entry)? {
+            if entry::put(self.files.as_ref(), &self.at, version, &entry)? {
                 self.refresh()?;
-                self.checkpoint_if_due(version);
+                self.checkpoint_if_due(version, now);
                 return Ok(true);
             }
         }
@@ -137,9 +137,9 @@ impl TableLog {
         let expired = self.live.expired(until);
         if !expired.is_empty() {
             // A commit whose outcome was unknown may be known to us, but not to the disk.
-            durable::sync_directory(&entry::directory(&self.path))?;
+            self.sync()?;
         }
-        Ok(expired.into_iter().map(|(path, bytes)| (format!("{}/{path}", self.prefix), bytes)).collect())
+        Ok(expired.into_iter().map(|(path, bytes)| (format!("{}/{path}", self.at), bytes)).collect())
     }
 
     /// Bytes of removed files that are not deleted yet.
@@ -166,42 +166,47 @@ impl TableLog {
     }
 
     fn relative<'a>(&self, path: &'a str) -> Option<&'a str> {
-        path.strip_prefix(&self.prefix)?.strip_prefix('/')
+        path.strip_prefix(self.at.as_ref())?.strip_prefix('/')
+    }
+
+    fn sync(&self) -> Result<(), Error> {
+        let directory = entry::directory(&self.at);
+        self.files.sync(&directory).map_err(Error::io("sync", &self.files.path(&directory)))
     }
 
     fn crowded(&self) -> Error {
-        Error::Flush(format!("{} is changed by others all the time", self.path.display()))
+        Error::Flush(format!("{} is changed by others all the time", self.at))
     }
 
     /// An earlier call that told an error did commit.
     fn settle(&self, flushed: Position, added: Vec<Arc<Part>>) -> Result<Vec<Arc<Part>>, Error> {
-        durable::sync_directory(&entry::directory(&self.path))?;
+        self.sync()?;
         if self.flushed() == flushed {
             return Ok(added);
         }
-        let (path, stands) = (self.path.display(), self.flushed());
+        let (path, stands) = (&self.at, self.flushed());
         Err(Error::Flush(format!("{path} is flushed up to {stands} already, asked for {flushed}")))
     }
 
     /// What must come before the parts: the table itself, or columns it gained.
     fn preamble(&self, now: UnixNano) -> Result<Vec<Action>, Error> {
         let Some(metadata) = self.live.metadata() else {
-            return action::create(&self.path, self.table, self.keep, now);
+            return action::create(&self.at, self.table, self.keep, now);
         };
-        let renewed = action::renew(&self.path, self.table, self.keep, metadata)?;
+        let renewed = action::renew(&self.at, self.table, self.keep, metadata)?;
         Ok(renewed.map(Action::Metadata).into_iter().collect())
     }
 
     /// Applies what others committed since; gives the parts that became live.
     fn refresh(&mut self) -> Result<Vec<Arc<Part>>, Error> {
-        if checkpoint::newest(&self.path) > self.version {
+        if checkpoint::newest(self.files.as_ref(), &self.at) > self.version {
             return self.catch_up_by_checkpoint();
         }
         let mut added = Vec::new();
         loop {
             let next = self.version.map_or(0, |version| version + 1);
-            let Some(lines) = entry::read(&self.path, next)? else { return Ok(added) };
-            let origin = Origin { path: &self.path, prefix: &self.prefix, time_column: self.table.time_column() };
+            let Some(lines) = entry::read(self.files.as_ref(), &self.at, next)? else { return Ok(added) };
+            let origin = Origin { table: &self.at, time_column: self.table.time_column() };
             added.extend(self.live.apply(lines, origin)?);
             self.version = Some(next);
         }
@@ -225,47 +230,49 @@ impl TableLog {
     }
 
     fn read_all(&mut self) -> Result<(), Error> {
-        let origin = Origin { path: &self.path, prefix: &self.prefix, time_column: self.table.time_column() };
-        let names = entry::names(&self.path)?;
-        let mut last = entry::versions(&names).last().copied();
+        let origin = Origin { table: &self.at, time_column: self.table.time_column() };
+        let (files, found) = (self.files.as_ref(), entry::found(self.files.as_ref(), &self.at)?);
+        let mut last = entry::versions(&found).last().copied();
         if let Some(version) = last
-            && entry::remove_torn(&self.path, version)?
+            && entry::remove_torn(files, &self.at, version)?
         {
-            warn!(table = %self.prefix, version, "empty last commit removed; its rows are still in the log of the server");
+            warn!(table = %self.at, version, "empty last commit removed; its rows are still in the log of the server");
             last = version.checked_sub(1);
         }
         let mut broken = Vec::new();
-        for version in checkpoint::versions(&names) {
-            match checkpoint::read(&self.path, version).and_then(|lines| self.live.apply(lines, origin)) {
+        for version in checkpoint::versions(&found) {
+            match checkpoint::read(files, &self.at, version).and_then(|lines| self.live.apply(lines, origin)) {
                 Ok(_) => {
                     self.version = Some(version);
                     break;
                 }
                 Err(error) => {
-                    warn!(%error, table = %self.prefix, version, "checkpoint cannot be read, entries are read instead");
+                    warn!(%error, table = %self.at, version, "checkpoint cannot be read, entries are read instead");
                     broken.push(version);
                 }
             }
         }
         let mut next = self.version.map_or(0, |version| version + 1);
-        while let Some(lines) = entry::read(&self.path, next)? {
+        while let Some(lines) = entry::read(files, &self.at, next)? {
             self.live.apply(lines, origin)?;
             self.version = Some(next);
             next += 1;
         }
         if self.version < last || self.version < broken.first().copied() {
             let detail = format!("commit {next} is missing while later ones are there");
-            return Err(Error::Damaged { path: entry::directory(&self.path), detail });
+            return Err(Error::Damaged { path: files.path(&entry::directory(&self.at)), detail });
         }
-        broken.into_iter().try_for_each(|version| checkpoint::remove(&self.path, version))
+        broken.into_iter().try_for_each(|version| checkpoint::remove(files, &self.at, version))
     }
 
-    fn checkpoint_if_due(&self, version: u64) {
-        if version == 0 || !version.is_multiple_of(checkpoint::EVERY) {
+    fn checkpoint_if_due(&self, version: u64, now: UnixNano) {
+        if version == 0 || !version.is_multiple_of(self.keep.checkpoint_every) {
             return;
         }
-        if let Err(error) = checkpoint::write(&self.path, version) {
-            warn!(%error, table = %self.prefix, version, "no checkpoint; the next one is tried later");
+        let made = checkpoint::write(self.files.as_ref(), &self.at, version);
+        let until = now.minus(self.keep.log);
+        if let Err(error) = made.and_then(|()| checkpoint::clean_up(self.files.as_ref(), &self.at, until)) {
+            warn!(%error, table = %self.at, version, "no checkpoint; the next one is tried later");
         }
     }
 }

@@ -5,10 +5,10 @@
 //!
 //! | name | holds |
 //! |---|---|
-//! | `00000000000000000000.json` ... | one commit each: JSON actions, one per line; made by linking a synced file |
-//! | `00000000000000000100.checkpoint.parquet` | all that lives at a version, every [`checkpoint::EVERY`] commits |
+//! | `00000000000000000000.json` ... | one commit each: JSON actions, one per line; made if absent |
+//! | `00000000000000000100.checkpoint.parquet` | all that lives at a version, every hundred commits |
 //! | `_last_checkpoint` | which checkpoint is the newest |
-//! | `_commit_*.json.tmp` | a commit that is being written, or was when the power went |
+//! | `_draft_*.tmp` | a commit that is being written, or was when the power went |
 //!
 //! `txn` actions tie a table to its sources: `wal/<wal id>` holds the position up to which this table is flushed,
 //! `derived/<source>` the position of a derived stream. Commits that remove parts count in `compact/wal/<wal id>` and

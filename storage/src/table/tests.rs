@@ -2,16 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deltalake_core::DeltaTableBuilder;
+use object_store::path::Path as Location;
 use serde_json::{Value, json};
 use tracelake_model::{Position, Table, TenantId, UnixNano, column};
 
 use super::entry;
 use super::log::TableLog;
+use crate::disk::RealDisk;
 use crate::error::Error;
+use crate::files::disk::DiskFiles;
+use crate::files::file::{Files, Found};
 use crate::part::file::{NewPart, Part};
 use crate::part::sample;
 use crate::part::writer::write_parts;
@@ -19,14 +23,24 @@ use crate::part::writer::write_parts;
 const NOON: i64 = 1_699_963_200_000_000_000;
 const TABLE: Table = Table::Alerts;
 
+/// The table's place below a data root.
+fn place() -> Location {
+    Location::from(format!("default/{TABLE}"))
+}
+
+fn files(data: &Path) -> Arc<dyn Files> {
+    Arc::new(DiskFiles::new(Arc::new(RealDisk), data))
+}
+
 fn open(data: &Path, wal: &str) -> TableLog {
-    TableLog::open(data, &TenantId::default(), TABLE, wal).unwrap()
+    TableLog::open(&files(data), &TenantId::default(), TABLE, wal).unwrap()
 }
 
 /// A part of `rows` rows; every part's times differ.
 fn part(data: &Path, number: i64, rows: i64) -> Vec<NewPart> {
     let times: Vec<i64> = (0..rows).map(|row| NOON + number * 1_000_000 + row).collect();
-    write_parts(data, &TenantId::default(), TABLE, &[sample::rows(TABLE, &times, 0)], UnixNano(NOON)).unwrap()
+    write_parts(files(data).as_ref(), &TenantId::default(), TABLE, &[sample::rows(TABLE, &times, 0)], UnixNano(NOON))
+        .unwrap()
 }
 
 fn commit(log: &mut TableLog, data: &Path, number: i64) -> Vec<Arc<Part>> {
@@ -35,8 +49,16 @@ fn commit(log: &mut TableLog, data: &Path, number: i64) -> Vec<Arc<Part>> {
     log.append(&parts, flushed, &[("exceptions", 10 + flushed.0)], UnixNano(NOON + number * 1_000_000)).unwrap()
 }
 
-fn table_path(data: &Path) -> std::path::PathBuf {
-    data.join("default").join(TABLE.as_str())
+fn log_path(data: &Path) -> PathBuf {
+    data.join("default").join(TABLE.as_str()).join("_delta_log")
+}
+
+fn entry_path(data: &Path, version: u64) -> PathBuf {
+    log_path(data).join(format!("{version:020}.json"))
+}
+
+fn found(data: &Path) -> Vec<Found> {
+    entry::found(files(data).as_ref(), &place()).unwrap()
 }
 
 fn rows(log: &TableLog) -> u64 {
@@ -66,7 +88,7 @@ fn a_table_opened_again_is_the_same_at_every_version() {
             assert_eq!((again.flushed(), again.derived("exceptions")), (log.flushed(), log.derived("exceptions")));
         }
     }
-    let log_files: BTreeSet<String> = entry::names(&table_path(dir.path())).unwrap().into_iter().collect();
+    let log_files: BTreeSet<String> = found(dir.path()).into_iter().map(|file| file.name).collect();
     assert!(log_files.contains("00000000000000000200.checkpoint.parquet"), "{log_files:?}");
     assert!(!log_files.iter().any(|name| name.ends_with(".tmp")), "{log_files:?}");
 }
@@ -78,7 +100,7 @@ fn a_damaged_checkpoint_is_passed_over_and_removed_while_the_entries_reach_back(
     for number in 1..=104 {
         commit(&mut log, dir.path(), number);
     }
-    let checkpoint = entry::directory(&table_path(dir.path())).join("00000000000000000100.checkpoint.parquet");
+    let checkpoint = log_path(dir.path()).join("00000000000000000100.checkpoint.parquet");
     fs::write(&checkpoint, b"").unwrap();
     assert_eq!(open(dir.path(), "a").live(), log.live());
     assert!(!checkpoint.exists(), "other readers would stumble over it");
@@ -94,13 +116,13 @@ fn a_checkpoint_carries_a_table_whose_entries_are_gone() {
         commit(&mut log, dir.path(), number);
     }
     for version in 0..100 {
-        fs::remove_file(entry::path(&table_path(dir.path()), version)).unwrap();
+        fs::remove_file(entry_path(dir.path(), version)).unwrap();
     }
     assert_eq!(open(dir.path(), "a").live(), log.live());
     // A committer that slept must not take a number that was free only because it was cleaned away.
     commit(&mut sleeper, dir.path(), 500);
     assert_eq!(rows(&sleeper), 104 * 3);
-    assert!(!entry::path(&table_path(dir.path()), 0).exists());
+    assert!(!entry_path(dir.path(), 0).exists());
     assert_eq!(open(dir.path(), "a").live(), sleeper.live());
 }
 
@@ -137,7 +159,7 @@ fn rivals_at_the_same_time_commit_every_row_once() {
     });
     let all = open(dir.path(), "0");
     assert_eq!(rows(&all), 4 * 15 * 3);
-    let versions = entry::versions(&entry::names(&table_path(dir.path())).unwrap());
+    let versions = entry::versions(&found(dir.path()));
     assert_eq!(versions, (0..60).collect::<Vec<_>>());
 }
 
@@ -175,8 +197,8 @@ fn an_empty_last_commit_is_removed_and_made_again() {
         let before = log.flushed().0;
         let first = i64::try_from(before).unwrap() + 1;
         commit(&mut log, dir.path(), first);
-        let version = entry::versions(&entry::names(&table_path(dir.path())).unwrap()).len() as u64;
-        fs::write(entry::path(&table_path(dir.path()), version), torn).unwrap();
+        let version = entry::versions(&found(dir.path())).len() as u64;
+        fs::write(entry_path(dir.path(), version), torn).unwrap();
         let mut again = open(dir.path(), "a");
         assert_eq!(again.live(), log.live());
         commit(&mut again, dir.path(), first + 1);
@@ -191,8 +213,8 @@ fn a_damaged_or_missing_commit_is_told_never_passed_over() {
     for number in 1..=3 {
         commit(&mut log, dir.path(), number);
     }
-    let open = || TableLog::open(dir.path(), &TenantId::default(), TABLE, "a");
-    let path = entry::path(&table_path(dir.path()), 1);
+    let open = || TableLog::open(&files(dir.path()), &TenantId::default(), TABLE, "a");
+    let path = entry_path(dir.path(), 1);
     let whole = fs::read(&path).unwrap();
     let check = |content: Option<&[u8]>| {
         match content {
@@ -216,27 +238,27 @@ fn what_others_remove_is_gone_and_what_we_cannot_read_is_refused() {
     commit(&mut log, dir.path(), 2);
     let name = format!("date={}/{}", first.date, first.location.filename().unwrap());
     let remove = json!({ "remove": { "path": name, "dataChange": true, "deletionTimestamp": 1 } });
-    assert!(entry::put(&table_path(dir.path()), 2, remove.to_string().as_bytes()).unwrap());
+    assert!(entry::put(files(dir.path()).as_ref(), &place(), 2, remove.to_string().as_bytes()).unwrap());
     commit(&mut log, dir.path(), 3);
     assert_eq!(rows(&log), 6);
     assert!(!log.live().contains(&first));
     assert_eq!(open(dir.path(), "a").live(), log.live());
     let newer = json!({ "protocol": { "minReaderVersion": 2, "minWriterVersion": 5 } });
-    assert!(entry::put(&table_path(dir.path()), 4, newer.to_string().as_bytes()).unwrap());
+    assert!(entry::put(files(dir.path()).as_ref(), &place(), 4, newer.to_string().as_bytes()).unwrap());
     assert!(log.append(&[], Position(5), &[], UnixNano(NOON)).is_err());
-    assert!(TableLog::open(dir.path(), &TenantId::default(), TABLE, "a").is_err());
+    assert!(TableLog::open(&files(dir.path()), &TenantId::default(), TABLE, "a").is_err());
 }
 
 #[test]
 fn a_column_that_came_later_is_added_to_the_table_and_foreign_ones_stay() {
     let dir = tempfile::tempdir().unwrap();
     commit(&mut open(dir.path(), "a"), dir.path(), 1);
-    let path = entry::path(&table_path(dir.path()), 0);
+    let path = entry_path(dir.path(), 0);
     let edited: Vec<String> = fs::read_to_string(&path).unwrap().lines().map(rename_title).collect();
     fs::write(&path, edited.join("\n")).unwrap();
     let mut log = open(dir.path(), "a");
     commit(&mut log, dir.path(), 2);
-    let second = fs::read_to_string(entry::path(&table_path(dir.path()), 1)).unwrap();
+    let second = fs::read_to_string(entry_path(dir.path(), 1)).unwrap();
     let metadata = second.lines().find(|line| line.contains("metaData")).expect("the schema changes");
     let metadata: Value = serde_json::from_str(metadata).unwrap();
     let schema: Value = serde_json::from_str(metadata["metaData"]["schemaString"].as_str().unwrap()).unwrap();
@@ -244,7 +266,7 @@ fn a_column_that_came_later_is_added_to_the_table_and_foreign_ones_stay() {
     assert_eq!(field("heading").unwrap()["nullable"], json!(false));
     assert_eq!(field(column::TITLE).unwrap()["nullable"], json!(true), "older files lack it");
     commit(&mut log, dir.path(), 3);
-    let third = fs::read_to_string(entry::path(&table_path(dir.path()), 2)).unwrap();
+    let third = fs::read_to_string(entry_path(dir.path(), 2)).unwrap();
     assert!(!third.contains("metaData"), "nothing more to add");
 }
 
@@ -261,16 +283,16 @@ fn rename_title(line: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn deltalake_reads_every_table_as_we_do() {
     let dir = tempfile::tempdir().unwrap();
-    let kept = std::env::var_os("TRACELAKE_KEEP_DIR").map(std::path::PathBuf::from);
+    let kept = std::env::var_os("TRACELAKE_KEEP_DIR").map(PathBuf::from);
     let data = kept.as_deref().unwrap_or(dir.path());
     for table in Table::ALL {
         let tenant = TenantId::default();
-        let mut log = TableLog::open(data, &tenant, table, "a").unwrap();
+        let mut log = TableLog::open(&files(data), &tenant, table, "a").unwrap();
         for number in 1..=102 {
             let day = 86_400_000_000_000 * (number % 2);
             let times: Vec<i64> = (0..5).map(|row| NOON + day + number * 1000 + row).collect();
             let batch = sample::rows(table, &times, usize::try_from(number).unwrap());
-            let parts = write_parts(data, &tenant, table, &[batch], UnixNano(NOON)).unwrap();
+            let parts = write_parts(files(data).as_ref(), &tenant, table, &[batch], UnixNano(NOON)).unwrap();
             log.append(&parts, Position(number as u64), &[], UnixNano(NOON + number * 1_000_000)).unwrap();
         }
         let path = fs::canonicalize(data.join("default").join(table.as_str())).unwrap();

@@ -30,7 +30,7 @@ fn a_snapshot_keeps_its_instant_while_a_flush_goes_on() {
     let before = rig.core().tail.lock().snapshot(&tracelake_model::TenantId::default());
     rig.core().flush_step().expect("it flushes");
     rig.send("logs b").expect("stored");
-    assert_eq!(super::rig::rows(&rig.dir.path().join("data"), &before, Table::Logs), [("a".to_owned(), 0)]);
+    assert_eq!(super::rig::rows(rig.core().files.as_ref(), &before, Table::Logs), [("a".to_owned(), 0)]);
 }
 
 #[test]

@@ -1,18 +1,18 @@
 //! Merging parts changes no row, whoever reads, appends, merges or dies meanwhile.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::row::{RowConverter, SortField};
+use object_store::path::Path as Location;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tracelake_model::{Clock as _, ManualClock, Position, SystemClock, Table, TenantId, UnixNano};
 
 use crate::core::Core;
+use crate::files::file::Chunks;
 use crate::flush::Point;
 use crate::open;
 use crate::part::file::Part;
@@ -31,8 +31,8 @@ fn compact(core: &Core) -> usize {
     (0..).take_while(|_| core.compact_step(&mut || true).unwrap()).count()
 }
 
-fn read(data: &Path, part: &Part) -> Vec<RecordBatch> {
-    let file = File::open(data.join(part.location.as_ref())).unwrap();
+fn read(core: &Core, part: &Part) -> Vec<RecordBatch> {
+    let file = core.files.open(&part.location).map(Chunks).unwrap();
     ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap().map(Result::unwrap).collect()
 }
 
@@ -43,7 +43,7 @@ fn content(core: &Core, table: Table) -> Vec<Vec<u8>> {
     let converter = RowConverter::new(fields).unwrap();
     let mut found = Vec::new();
     for part in live(core, table) {
-        for batch in read(&core.data, &part) {
+        for batch in read(core, &part) {
             let rows = converter.convert_columns(batch.columns()).unwrap();
             found.extend(rows.iter().map(|row| row.data().to_vec()));
         }
@@ -73,7 +73,7 @@ fn every_table_keeps_its_rows_and_equal_spans_become_one() {
         assert!(content(core, table) == expected, "{table}");
         let parts = live(core, table);
         assert_eq!((parts.len(), parts[0].rows), (1, expected.len() as u64), "{table}");
-        let rows = read(&core.data, &parts[0]);
+        let rows = read(core, &parts[0]);
         check_order(table, &rows);
         let log = core.logs.read(&TenantId::default(), table).unwrap();
         assert_eq!((log.live(), log.flushed()), (parts, Position(8)), "{table} opened again");
@@ -113,7 +113,7 @@ fn merges_of_many_batches_and_chunks_keep_order_and_rows() {
         } else {
             assert!(after == before);
         }
-        check_order(table, &read(&core.data, &live(core, table)[0]));
+        check_order(table, &read(core, &live(core, table)[0]));
     }
 }
 
@@ -165,7 +165,7 @@ fn a_held_snapshot_reads_its_files_and_they_go_when_it_is_dropped_and_old() {
     assert_eq!(core.sweep_step(Duration::ZERO).unwrap(), 0, "the snapshot holds them");
     rig.clock.advance(KEEP * 2);
     assert_eq!(core.sweep_step(KEEP).unwrap(), 0, "the snapshot still holds them");
-    assert_eq!(texts_of(&core.data, &held, Table::Logs), want);
+    assert_eq!(texts_of(core.files.as_ref(), &held, Table::Logs), want);
     drop(held);
     assert_eq!(core.sweep_step(KEEP).unwrap(), 8);
     assert_eq!((rig.rows(Table::Logs), files(core, Table::Logs)), (want, 1));
@@ -202,10 +202,10 @@ fn removed_files_are_known_from_a_checkpoint_too() {
         rig.core().flush_step().expect("flushed");
         compact(rig.core());
     }
-    let log = rig.dir.path().join("data/default/logs/_delta_log");
-    assert!(log.join("00000000000000000100.checkpoint.parquet").exists());
+    let (log, files_of) = (Location::from("default/logs/_delta_log"), Arc::clone(&rig.core().files));
+    assert!(files_of.read(&log.clone().join("00000000000000000100.checkpoint.parquet")).is_ok());
     for version in 0..100 {
-        fs::remove_file(log.join(format!("{version:020}.json"))).unwrap();
+        assert!(files_of.remove(&log.clone().join(format!("{version:020}.json"))).unwrap());
     }
     let want = rig.rows(Table::Logs);
     let all = files(rig.core(), Table::Logs);
@@ -245,7 +245,8 @@ fn readers_see_every_row_once_while_others_append_flush_merge_and_delete() {
             let snapshot = core.tail.lock().snapshot(&TenantId::default());
             let want: Vec<_> = (0..=number).map(|number| format!("{number:04}")).collect();
             for table in [Table::Logs, Table::Audit] {
-                let found: Vec<_> = texts_of(&core.data, &snapshot, table).into_iter().map(|(text, _)| text).collect();
+                let found: Vec<_> =
+                    texts_of(core.files.as_ref(), &snapshot, table).into_iter().map(|(text, _)| text).collect();
                 assert_eq!(found, want, "{table}");
             }
         }
@@ -262,6 +263,7 @@ fn rival(rig: &Rig) -> Core {
         clock: Arc::new(ManualClock::new(START)),
         decoder: Arc::new(LineDecoder),
         disk: Arc::new(SimDisk::default()),
+        files: rig.files(),
     };
     open::open(rig.config.clone(), &seams).expect("it opens")
 }
@@ -336,19 +338,18 @@ fn a_part_that_cannot_be_merged_is_left_alone_and_the_others_are_merged() {
     }
     let damaged = live(core, table)[3].location.clone();
     // It says that it is in order, and is not.
-    let mut writer = PartWriter::create(&core.data, &TenantId::default(), table, &START.date(), 20).unwrap();
+    let mut writer = PartWriter::create(core.files.as_ref(), &TenantId::default(), table, &START.date(), 20).unwrap();
     writer.note_order();
     let backwards: Vec<i64> = times(5000, 20, 1).into_iter().rev().collect();
     writer.write(&sample::rows(table, &backwards, 1)).unwrap();
     put(core, table, &[writer.finish(START).unwrap()]);
     let want = content(core, table);
-    let path = core.data.join(damaged.as_ref());
-    let whole = fs::read(&path).unwrap();
-    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let whole = core.files.read(&damaged).unwrap();
+    core.files.replace(&damaged, &whole[..whole.len() / 2]).unwrap();
     assert_eq!(compact(core), 3, "two that fail, then the rest");
     assert_eq!(live(core, table).len(), 3);
     assert_eq!(core.counters.compaction_failures.load(Ordering::SeqCst), 2);
-    fs::write(&path, whole).unwrap();
+    core.files.replace(&damaged, &whole).unwrap();
     assert!(content(core, table) == want);
 }
 
@@ -369,17 +370,14 @@ fn a_file_whose_commit_may_be_on_its_way_is_not_deleted() {
     let core = rig.core();
     put(core, Table::Logs, &part(core, Table::Logs, &times(0, 3, 1), 1));
     let waits = part(core, Table::Logs, &times(5, 3, 1), 1);
-    let path = core.data.join(waits[0].part.location.as_ref());
-    let written = fs::metadata(&path).unwrap().modified().unwrap();
-    let written = written.duration_since(std::time::UNIX_EPOCH).unwrap();
-    rig.clock.set(UnixNano(0).plus(written + ORPHAN_AGE).minus(Duration::from_secs(1)));
+    rig.clock.advance(ORPHAN_AGE.checked_sub(Duration::from_secs(1)).unwrap());
     assert_eq!(core.sweep_orphans().unwrap(), 0);
     put(core, Table::Logs, &waits);
     rig.clock.advance(Duration::from_secs(2));
     assert_eq!(core.sweep_orphans().unwrap(), 0, "its commit came");
     let never = part(core, Table::Logs, &times(9, 3, 1), 1);
-    fs::write(core.data.join("default/logs/date=2023-11-14/part-of-others.parquet"), "x").unwrap();
+    assert!(core.files.put_new(&"default/logs/date=2023-11-14/part-of-others.parquet".into(), b"x").unwrap());
     rig.clock.advance(ORPHAN_AGE);
     assert_eq!(core.sweep_orphans().unwrap(), 1);
-    assert!(path.exists() && !core.data.join(never[0].part.location.as_ref()).exists());
+    assert!(core.files.read(&waits[0].part.location).is_ok() && core.files.read(&never[0].part.location).is_err());
 }

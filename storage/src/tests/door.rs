@@ -6,7 +6,9 @@ use std::time::Duration;
 use tracelake_model::{Fault, Sink, SystemClock, Table, TenantId};
 
 use crate::config::Config;
+use crate::disk::RealDisk;
 use crate::error::Error;
+use crate::files::disk::DiskFiles;
 use crate::store::Store;
 use crate::tests::rig::{LineDecoder, START, derived, request, rows};
 
@@ -19,7 +21,8 @@ fn open(dir: &std::path::Path) -> Result<Arc<Store>, Error> {
 }
 
 fn texts(dir: &std::path::Path, store: &Store) -> Vec<String> {
-    let found = rows(&dir.join("data"), &store.snapshot(&TenantId::default()), Table::Logs);
+    let files = DiskFiles::new(Arc::new(RealDisk), &dir.join("data"));
+    let found = rows(&files, &store.snapshot(&TenantId::default()), Table::Logs);
     found.into_iter().map(|(text, _)| text).collect()
 }
 

@@ -1,8 +1,8 @@
 //! Parts put into a store without its log, and what then lies on the disk.
 
-use std::fs;
 use std::sync::Arc;
 
+use object_store::path::Path as Location;
 use tracelake_model::{Position, Table, TenantId};
 
 use crate::core::Core;
@@ -23,7 +23,7 @@ pub(crate) fn put(core: &Core, table: Table, parts: &[NewPart]) {
 
 /// Rows of the sample, as files without a commit.
 pub(crate) fn part(core: &Core, table: Table, times: &[i64], seed: usize) -> Vec<NewPart> {
-    write_parts(&core.data, &TenantId::default(), table, &[sample::rows(table, times, seed)], START).unwrap()
+    write_parts(core.files.as_ref(), &TenantId::default(), table, &[sample::rows(table, times, seed)], START).unwrap()
 }
 
 /// The parts that snapshots show.
@@ -33,9 +33,9 @@ pub(crate) fn live(core: &Core, table: Table) -> Vec<Arc<Part>> {
 
 /// Files of a table, live or not.
 pub(crate) fn files(core: &Core, table: Table) -> usize {
-    let days = fs::read_dir(core.data.join("default").join(table.as_str())).unwrap().map(Result::unwrap);
-    let days = days.filter(|day| day.file_name().to_string_lossy().starts_with("date="));
-    days.map(|day| fs::read_dir(day.path()).unwrap().count()).sum()
+    let place = Location::from(format!("default/{table}"));
+    let days = core.files.directories(&place).unwrap().into_iter().filter(|name| name.starts_with("date="));
+    days.map(|day| core.files.list(&place.clone().join(day)).unwrap().len()).sum()
 }
 
 /// Times of one day, `step` nanoseconds apart.

@@ -76,7 +76,7 @@ fn removed_parts_are_read_by_who_holds_them_and_their_files_go_later() {
     assert_eq!(core.retain_by_age().unwrap(), 1);
     rig.clock.advance(2 * HOUR);
     assert_eq!(core.sweep_step(HOUR).unwrap(), 0);
-    assert!(core.data.join(held.parts(Table::Logs)[0].location.as_ref()).exists());
+    assert!(core.files.read(&held.parts(Table::Logs)[0].location).is_ok());
     drop(held);
     assert_eq!((core.sweep_step(HOUR).unwrap(), files(core, Table::Logs)), (1, 0));
 }

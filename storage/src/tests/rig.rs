@@ -1,6 +1,6 @@
 //! A store without threads on a simulated disk, fed with lines of text, read back from tail and parts.
 
-use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,7 +13,6 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use tempfile::TempDir;
 use tracelake_model::{
     Batch, ContentType, DecodeError, DecodeLimits, Decoder, Derived, Encoding, Fault, Header, ManualClock, Request,
     Signal, Source, Table, TenantId, UnixNano, column,
@@ -23,6 +22,8 @@ use crate::config::Config;
 use crate::core::Core;
 use crate::dedup::Outcome;
 use crate::error::Error;
+use crate::files::disk::DiskFiles;
+use crate::files::file::{Chunks, Files};
 use crate::open;
 use crate::seam::Seams;
 use crate::simulation::SimDisk;
@@ -109,10 +110,10 @@ pub(crate) fn derived(position: u64) -> Derived {
 }
 
 /// The texts of a table, tail and parts together, with `seq` where it has one; sorted.
-pub(crate) fn rows(data: &std::path::Path, snapshot: &Snapshot, table: Table) -> Vec<(String, i64)> {
+pub(crate) fn rows(files: &dyn Files, snapshot: &Snapshot, table: Table) -> Vec<(String, i64)> {
     let mut batches = snapshot.tail(table).to_vec();
     for part in snapshot.parts(table) {
-        let file = File::open(data.join(part.location.to_string())).expect("a live part exists");
+        let file = files.open(&part.location).map(Chunks).expect("a live part exists");
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("a part").build().expect("a reader");
         batches.extend(reader.map(|batch| batch.expect("rows")));
     }
@@ -130,7 +131,6 @@ pub(crate) fn rows(data: &std::path::Path, snapshot: &Snapshot, table: Table) ->
 
 /// A store whose steps the test makes.
 pub(crate) struct Rig {
-    pub(crate) dir: TempDir,
     pub(crate) disk: SimDisk,
     pub(crate) clock: ManualClock,
     pub(crate) config: Config,
@@ -147,22 +147,19 @@ impl Rig {
     }
 
     pub(crate) fn closed() -> Self {
-        let dir = TempDir::new().expect("a directory");
-        std::fs::create_dir_all(dir.path().join("data")).expect("a directory");
+        let clock = ManualClock::new(START);
         let config = Config {
-            data_dir: dir.path().to_owned(),
+            data_dir: PathBuf::from("/server"),
             wal_segment_bytes: 4096,
             wal_bytes_max: 1 << 20,
             ..Config::default()
         };
-        Self {
-            dir,
-            disk: SimDisk::default(),
-            clock: ManualClock::new(START),
-            config,
-            decoder: Arc::new(LineDecoder),
-            open: None,
-        }
+        Self { disk: SimDisk::new(clock.clone()), clock, config, decoder: Arc::new(LineDecoder), open: None }
+    }
+
+    /// Where its tables are.
+    pub(crate) fn files(&self) -> Arc<dyn Files> {
+        Arc::new(DiskFiles::new(Arc::new(self.disk.clone()), &self.config.data_dir.join("data")))
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -176,6 +173,7 @@ impl Rig {
             clock: Arc::new(self.clock.clone()),
             decoder: Arc::clone(&self.decoder),
             disk: Arc::new(self.disk.clone()),
+            files: self.files(),
         };
         let core = open::open(self.config.clone(), &seams)?;
         core.accepting.store(true, Ordering::SeqCst);
@@ -219,7 +217,7 @@ impl Rig {
 
     pub(crate) fn rows(&self, table: Table) -> Vec<(String, i64)> {
         let snapshot = self.core().tail.lock().snapshot(&TenantId::default());
-        rows(&self.dir.path().join("data"), &snapshot, table)
+        rows(self.core().files.as_ref(), &snapshot, table)
     }
 
     pub(crate) fn texts(&self, table: Table) -> Vec<String> {

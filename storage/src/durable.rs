@@ -1,12 +1,10 @@
-//! Files and directories that survive a power cut: written, synced, and their names synced too.
+//! Small files that survive a power cut, for the documents: written, synced, and their names synced too.
 //!
 //! Deliberately does not retry a failed sync: what the system then holds of the file is unknown.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
-
-use tracelake_model::to_hex;
 
 use crate::error::Error;
 
@@ -29,11 +27,6 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<(), Error> {
     File::open(directory).and_then(|open| open.sync_all()).map_err(Error::io("sync", directory))
 }
 
-/// Makes the content of a file durable that was written through another handle.
-pub(crate) fn sync_file(path: &Path) -> Result<(), Error> {
-    File::open(path).and_then(|open| open.sync_all()).map_err(Error::io("sync", path))
-}
-
 /// Writes a new file and syncs its content, not its name. A file that could not be written whole is removed.
 pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<(), Error> {
     let write = || {
@@ -47,11 +40,4 @@ pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<(), Error> {
         }
         Error::io("write", path)(fault)
     })
-}
-
-/// 32 hex digits that nobody has used before.
-pub(crate) fn unique_name() -> Result<String, Error> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|fault| Error::io("read", Path::new("random bytes"))(fault.into()))?;
-    Ok(to_hex(&bytes))
 }
