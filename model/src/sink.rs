@@ -23,7 +23,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// Proof that a request is on disk.
+/// Proof that a request is on disk, or as near to it as its tenant chose (`durability` in storage's configuration).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// Where it stands. For a duplicate, where the first one stands.
@@ -72,7 +72,8 @@ pub struct Derived {
 /// not have stored its request.
 #[async_trait]
 pub trait Sink: Send + Sync {
-    /// Appends one payload and all the rows it decoded to, atomically; returns when it is on disk.
+    /// Appends one payload and all the rows it decoded to, atomically; returns when it is on disk, or as near to it as
+    /// its tenant chose.
     async fn append(&self, request: Request) -> Result<Receipt, Refusal>;
     /// Appends derived rows once by their source position; never shown to taps.
     async fn append_derived(&self, derived: Derived) -> Result<Receipt, Refusal>;

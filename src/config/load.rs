@@ -6,9 +6,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use tracelake_model::TenantId;
 
 use crate::config::check::check;
-use crate::config::schema::{Config, SECTIONS, environment_name, find_setting};
+use crate::config::schema::{Config, SECTIONS, TENANT, environment_name, find_setting};
 
 /// Variables of this prefix that are not keys: the file's own twin, what clients use, what builds and tests use.
 const NOT_KEYS: &[&str] =
@@ -103,6 +104,12 @@ impl Loading {
             ("alerting", "rule" | "receiver", _) => {
                 self.problems.push(format!("{path} is a list; begin each entry with [[{path}]]"));
             }
+            ("storage", "tenant", toml::Value::Table(tenants)) => {
+                tenants.into_iter().for_each(|(name, value)| self.read_tenant(&name, value));
+            }
+            ("storage", "tenant", _) => {
+                self.problems.push("storage.tenant is no key; write [storage.tenant.NAME]".into())
+            }
             (_, _, toml::Value::Table(inner)) if has_inner(section, key) => {
                 for (name, value) in inner {
                     self.read_value(section, &format!("{key}.{name}"), value);
@@ -116,6 +123,29 @@ impl Loading {
                 self.problems.push(format!("{path} takes one value, not a list, table or date"));
             }
             _ => self.problems.push(unknown(section, &path)),
+        }
+    }
+
+    /// The keys of `[storage.tenant.NAME]`.
+    fn read_tenant(&mut self, name: &str, value: toml::Value) {
+        let path = format!("storage.tenant.{name}");
+        let tenant = match TenantId::new(name) {
+            Ok(tenant) => tenant,
+            Err(error) => return self.problems.push(format!("{path}: {error}")),
+        };
+        let toml::Value::Table(keys) = value else {
+            return self.problems.push(format!("{path} is a section; write [{path}] before its keys"));
+        };
+        for (key, value) in keys {
+            let Some(setting) = TENANT.iter().find(|setting| setting.key == key) else {
+                let known: Vec<_> = TENANT.iter().map(|setting| setting.key).collect();
+                self.problems.push(format!("{path}.{key} is not known; known here: {}", known.join(", ")));
+                continue;
+            };
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            if let Err(problem) = (setting.set)(&mut self.config, tenant.clone(), &text) {
+                self.problems.push(format!("{path}.{key}: {problem}"));
+            }
         }
     }
 
@@ -185,6 +215,9 @@ fn unknown(section: &str, origin: &str) -> String {
     if section == "alerting" {
         known.extend(["rule", "receiver"]);
     }
+    if section == "storage" {
+        known.push("tenant.NAME");
+    }
     format!("{origin} is not known; known here: {}", known.join(", "))
 }
 
@@ -220,6 +253,7 @@ mod tests {
     use std::time::Duration;
 
     use tracelake_model::Table;
+    use tracelake_storage::Durability;
 
     use super::*;
 
@@ -288,6 +322,33 @@ mod tests {
         check("[storage.retention]\nspans = \"30d\"\nlogs = \"7d\"", &[]);
         check("[storage.retention]\nspans = \"30d\"", &[("TRACELAKE_STORAGE_RETENTION_LOGS", "7d")]);
         assert!(load_parts("", &[], &[]).expect("loads").storage.retention.is_empty());
+    }
+
+    #[test]
+    fn durability_is_said_for_all_and_for_single_tenants() {
+        let file = "[storage]\ndurability_interval = \"50ms\"\n[storage.tenant.bulk]\ndurability = \"interval\"";
+        let storage = load_parts(file, &[], &[]).expect("loads").storage;
+        let of = |name: &str| storage.durability_of(&TenantId::new(name).expect("a name"));
+        assert_eq!((of("bulk"), of("default")), (Durability::Interval, Durability::Fsync));
+        assert_eq!(storage.durability_interval, Duration::from_millis(50));
+        let file = "[storage.tenant]\nmain.durability = \"fsync\"";
+        let storage = load_parts(file, &[("TRACELAKE_STORAGE_DURABILITY", "interval")], &[]).expect("loads").storage;
+        let of = |name: &str| storage.durability_of(&TenantId::new(name).expect("a name"));
+        assert_eq!((of("main"), of("default")), (Durability::Fsync, Durability::Interval));
+        let file = "[storage]\ndurability = \"never\"\ndurability_interval = \"1m\"\n\
+            [storage.tenant.a]\ndurability = 3\ncolour = 1\n[storage.tenant.B]\ndurability = \"fsync\"";
+        let problems = load_parts(file, &[], &[]).expect_err("refused").0;
+        let expected = [
+            "storage.durability: \"never\" is not offered",
+            "durability_interval must be between 1ms and 10s",
+            "storage.tenant.a.durability: \"3\" is not offered; use fsync or interval",
+            "storage.tenant.a.colour is not known; known here: durability",
+            "storage.tenant.B: ",
+        ];
+        assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+        for expected in expected {
+            assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected} in {problems:#?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::config::schema::{Config, SECTIONS, Section, environment_name};
+use crate::config::schema::{Config, SECTIONS, Section, TENANT, environment_name};
 
 /// The whole reference; a valid configuration file whose every value is the default.
 pub(crate) fn write_reference() -> String {
@@ -14,8 +14,17 @@ pub(crate) fn write_reference() -> String {
     for section in SECTIONS {
         write_section(section, &defaults, &mut out);
     }
+    write_tenant(&mut out);
     out.push_str(ENTRIES);
     out
+}
+
+/// Keys of a single tenant, as an example: nobody has one by default.
+fn write_tenant(out: &mut String) {
+    out.push_str("\n# What one tenant has otherwise than all.\n# [storage.tenant.NAME]\n");
+    for setting in TENANT {
+        let _ = writeln!(out, "# # {}\n# {} = {}", setting.doc, setting.key, setting.example);
+    }
 }
 
 fn write_section(section: &Section, defaults: &Config, out: &mut String) {

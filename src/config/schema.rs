@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use tracelake_model::{Table, TenantId};
+use tracelake_storage::Durability;
 
 use crate::config::value::{
     Address, parse_bool, parse_count, parse_duration, parse_size, parse_small_count, show_count, show_duration,
@@ -124,6 +125,28 @@ pub(crate) struct Setting {
     /// Takes the value from its text.
     pub(crate) set: fn(&mut Config, &str) -> Result<(), String>,
 }
+
+/// One key of a tenant, below `[storage.tenant.NAME]`. The file alone has them.
+pub(crate) struct TenantSetting {
+    pub(crate) key: &'static str,
+    /// A sentence.
+    pub(crate) doc: &'static str,
+    /// What the reference shows, as TOML text.
+    pub(crate) example: &'static str,
+    /// Takes the value from its text.
+    pub(crate) set: fn(&mut Config, TenantId, &str) -> Result<(), String>,
+}
+
+/// Every key of a tenant in the order of the reference.
+pub(crate) const TENANT: &[TenantSetting] = &[TenantSetting {
+    key: "durability",
+    doc: "As `durability` in [storage], for this tenant.",
+    example: "\"interval\"",
+    set: |config, tenant, text| {
+        config.storage.tenant_durability.insert(tenant, parse_durability(text)?);
+        Ok(())
+    },
+}];
 
 /// The environment twin of a key: `TRACELAKE_<SECTION>_<KEY>`, dots as `_`.
 pub(crate) fn environment_name(section: &str, key: &str) -> String {
@@ -283,9 +306,15 @@ macro_rules! retention {
 const STORAGE: &[Setting] = &[
     Setting {
         key: "durability",
-        doc: "When a request is acknowledged. `fsync`, the only choice of this version: once it is on disk.",
-        show: |_| quote("fsync"),
-        set: |_, text| if text == "fsync" { Ok(()) } else { Err(format!("{text:?} is not offered; use fsync")) },
+        doc: "When a request is acknowledged. `fsync`: once it is on disk. `interval`: once the operating system has it; a kill of the process loses nothing, a power cut what was acknowledged within durability_interval. Audit records always wait for the disk.",
+        show: |config| quote(show_durability(config.storage.durability)),
+        set: |config, text| parse_durability(text).map(|durability| config.storage.durability = durability),
+    },
+    Setting {
+        key: "durability_interval",
+        doc: "With durability `interval`, how long at most an acknowledged request is not on disk: 1ms to 10s.",
+        show: |config| quote(show_duration(config.storage.durability_interval)),
+        set: |config, text| parse_duration(text).map(|duration| config.storage.durability_interval = duration),
     },
     Setting {
         key: "flush_interval",
@@ -445,6 +474,21 @@ const DEMO: &[Setting] = &[
 
 fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("the path is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
+fn parse_durability(text: &str) -> Result<Durability, String> {
+    match text {
+        "fsync" => Ok(Durability::Fsync),
+        "interval" => Ok(Durability::Interval),
+        _ => Err(format!("{text:?} is not offered; use fsync or interval")),
+    }
+}
+
+fn show_durability(durability: Durability) -> &'static str {
+    match durability {
+        Durability::Fsync => "fsync",
+        Durability::Interval => "interval",
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "takes what show() made, owned or not")]

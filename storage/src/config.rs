@@ -4,15 +4,32 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tracelake_model::Table;
+use tracelake_model::{Table, TenantId};
 
 use crate::error::Error;
+
+/// When a request is acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Once it is on disk.
+    #[default]
+    Fsync,
+    /// Once the operating system has it: it survives the end of the process, and is on disk within
+    /// [`Config::durability_interval`]. Audit records and rows of our own wait for the disk all the same.
+    Interval,
+}
 
 /// Limits and places of a [`crate::Store`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where everything lives; made when missing.
     pub data_dir: PathBuf,
+    /// When requests of tenants are acknowledged that `tenant_durability` does not name.
+    pub durability: Durability,
+    /// How long at most what [`Durability::Interval`] acknowledged is not on disk.
+    pub durability_interval: Duration,
+    /// When requests of these tenants are acknowledged.
+    pub tenant_durability: BTreeMap<TenantId, Durability>,
     /// How often the tail becomes Parquet, when there is something in it.
     pub flush_interval: Duration,
     /// How long a payload is recognised when it comes again.
@@ -49,6 +66,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data_dir: PathBuf::from("./tracelake-data"),
+            durability: Durability::Fsync,
+            durability_interval: Duration::from_millis(200),
+            tenant_durability: BTreeMap::new(),
             flush_interval: Duration::from_secs(10),
             dedup_window: Duration::from_secs(600),
             dedup_hashes_max: 1_000_000,
@@ -68,11 +88,20 @@ impl Default for Config {
 }
 
 impl Config {
+    /// When requests of a tenant are acknowledged.
+    pub fn durability_of(&self, tenant: &TenantId) -> Durability {
+        self.tenant_durability.get(tenant).copied().unwrap_or(self.durability)
+    }
+
     /// Refuses values that cannot work, all of them at once.
     pub fn check(&self) -> Result<(), Error> {
         let rules = [
             (self.data_dir.as_os_str().is_empty(), "data_dir must not be empty"),
             (self.flush_interval < Duration::from_millis(10), "flush_interval must be at least 10ms"),
+            (
+                !(Duration::from_millis(1)..=Duration::from_secs(10)).contains(&self.durability_interval),
+                "durability_interval must be between 1ms and 10s",
+            ),
             (self.dedup_hashes_max == 0, "dedup_hashes_max must be at least 1"),
             (self.tail_bytes < 1 << 16, "tail_bytes must be at least 64 KiB"),
             (self.wal_segment_bytes < 1 << 12, "wal_segment_bytes must be at least 4 KiB"),

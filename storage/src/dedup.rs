@@ -1,7 +1,9 @@
 //! Which payloads are durable or about to be: the same payload again is acknowledged, not stored again.
 //!
 //! Knows hashes only. A retry of a pending payload shares its fate. Hashes outlive the segments they came from in a
-//! small file that is written before segments go.
+//! small file that is written before segments go, so it names only what is synced. In memory a payload counts from its
+//! acknowledgement on, for tenants with `durability = "interval"` a moment before its sync: the sender of the retry is
+//! promised what the first one was, and after a power cut that lost the first the retry is new.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -22,7 +24,7 @@ pub(crate) enum Claim {
     New,
     /// Being written; the answer tells how that ended.
     Pending(oneshot::Receiver<Outcome>),
-    /// Durable since.
+    /// Acknowledged already.
     Durable(Position),
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::core::Core;
 use crate::error::Error;
+use crate::queue::Taken;
 use crate::signal::FlushReport;
 use crate::signal::{Waiter, Wake};
 
@@ -69,7 +70,7 @@ fn write(core: &Core) {
         core.accepting.store(false, Ordering::SeqCst);
         core.queue.close();
         // Whoever waits is told by the dropped channel.
-        while core.queue.take(u64::MAX, false).is_some() {}
+        while let Taken::Group(_) = core.queue.take(u64::MAX, Some(Duration::ZERO)) {}
         core.dedup.lock().abandon_pending();
     }
 }

@@ -1,6 +1,8 @@
 //! Hands durable requests to taps, in order, without ever holding up the log's writer.
 //!
-//! What does not fit the bounded queue is noted as missed and read from the log again. One thread feeds all taps.
+//! A request that is written and not synced yet is held until it is: a tap's position never passes the durable end of
+//! the log. What does not fit the bounded queue is noted as missed and read from the log again. One thread feeds all
+//! taps.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -27,6 +29,8 @@ pub(crate) enum Job {
 
 #[derive(Debug, Default)]
 struct Waiting {
+    /// Written, not durable; the log's writer syncs before there are too many.
+    held: VecDeque<(Durable, u64)>,
     queue: VecDeque<(Durable, u64)>,
     bytes: u64,
     missed: Option<RangeInclusive<u64>>,
@@ -68,13 +72,22 @@ impl Feed {
         taps.iter().filter_map(|tap| tap.position()).map(|position| position.0).min()
     }
 
-    /// Durable requests, with their bytes in memory, from the writer. Never waits.
-    pub(crate) fn offer(&self, requests: Vec<(Durable, u64)>) {
-        if self.taps.lock().is_empty() {
+    /// Written requests, with their bytes in memory, from the writer, in order. Never waits.
+    pub(crate) fn hold(&self, requests: Vec<(Durable, u64)>) {
+        if !self.taps.lock().is_empty() {
+            self.state.lock().held.extend(requests);
+        }
+    }
+
+    /// Everything up to `durable` is on disk: what was held up to there may be seen. Never waits.
+    pub(crate) fn release(&self, durable: u64) {
+        let mut state = self.state.lock();
+        let count = state.held.partition_point(|(held, _)| held.position.0 <= durable);
+        if count == 0 {
             return;
         }
-        let mut state = self.state.lock();
-        for (durable, bytes) in requests {
+        let released: Vec<_> = state.held.drain(..count).collect();
+        for (durable, bytes) in released {
             let full = state.queue.len() >= self.requests_max || state.bytes + bytes > self.bytes_max;
             match state.missed.take() {
                 Some(missed) => state.missed = Some(*missed.start()..=durable.position.0),
@@ -124,7 +137,7 @@ impl Feed {
     /// Requests that wait in memory, and whether taps read from the log.
     pub(crate) fn waiting(&self) -> (usize, bool) {
         let state = self.state.lock();
-        (state.queue.len(), state.missed.is_some())
+        (state.held.len() + state.queue.len(), state.missed.is_some())
     }
 
     /// Ends the feeder once the queue is empty.

@@ -47,6 +47,11 @@ impl Core {
         // Rows that a failed flush left behind go first, so the newest ones may need a second round.
         while outcome.is_ok() && self.tail.lock().first_needed() <= target {
             let frozen = self.tail.lock().freeze();
+            // Tables are never ahead of a log that may lose what they hold.
+            if let Err(error) = self.sync_log() {
+                outcome = Err(Error::Flush(error.to_string()));
+                break;
+            }
             for work in frozen {
                 outcome = outcome.and(self.flush_tenant(&work, &mut report));
             }

@@ -64,7 +64,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use config::Config;
+pub use config::{Config, Durability};
 pub use error::Error;
 pub use part::file::Part;
 pub use signal::FlushReport;

@@ -55,7 +55,7 @@ pub(crate) fn open(config: Config, seams: &Seams) -> Result<Core, Error> {
     let segments = Segments::open(Arc::clone(&seams.disk), &wal_dir, config.wal_segment_bytes, recovery.segments)
         .map_err(Error::io("list", &wal_dir))?;
     Ok(Core {
-        writer: Mutex::new(Writer::new(id, Arc::clone(&segments), next)),
+        writer: Mutex::new(Writer::new(id, Arc::clone(&segments), next, config.durability_interval)),
         feed: Feed::new(config.feed_requests_max, config.tail_bytes),
         queue: Queue::default(),
         tail: Mutex::new(tail),

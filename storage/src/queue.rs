@@ -1,6 +1,7 @@
 //! Requests that wait for the log's writer, bounded by bytes.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
@@ -32,6 +33,17 @@ impl Entry {
     }
 }
 
+/// What a look into the queue found.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// These entries.
+    Group(Vec<Entry>),
+    /// Nothing came in time.
+    Late,
+    /// Nothing, and nothing will come: it is closed.
+    Closed,
+}
+
 /// The queue.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
@@ -59,12 +71,14 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes what waits, in order, up to `payload_bytes_max` (but at least one entry). Waits for the first if asked;
-    /// `None` when nothing is there (with `wait`: when the queue is closed and empty).
-    pub(crate) fn take(&self, payload_bytes_max: u64, wait: bool) -> Option<Vec<Entry>> {
+    /// Takes what waits, in order, up to `payload_bytes_max` (but at least one entry). Waits for the first as long as
+    /// `patience` lasts, without one until the queue is closed.
+    pub(crate) fn take(&self, payload_bytes_max: u64, patience: Option<Duration>) -> Taken {
         let mut state = self.state.lock();
-        while wait && state.entries.is_empty() && !state.closed {
-            self.ready.wait(&mut state);
+        let idle = |state: &mut Waiting| state.entries.is_empty() && !state.closed;
+        match patience {
+            None => self.ready.wait_while(&mut state, idle),
+            Some(at_most) => drop(self.ready.wait_while_for(&mut state, idle, at_most)),
         }
         let (mut group, mut payload_bytes) = (Vec::new(), 0);
         while let Some(entry) = state.entries.front() {
@@ -75,7 +89,11 @@ impl Queue {
             state.bytes -= entry.bytes();
             group.extend(state.entries.pop_front());
         }
-        (!group.is_empty()).then_some(group)
+        match (group.is_empty(), state.closed) {
+            (false, _) => Taken::Group(group),
+            (true, false) => Taken::Late,
+            (true, true) => Taken::Closed,
+        }
     }
 
     /// Bytes that wait.

@@ -23,6 +23,7 @@ pub(crate) fn samples(core: &Core) -> Vec<Sample> {
         let dedup = core.dedup.lock();
         (dedup.len() as u64, dedup.window(core.clock.now()))
     };
+    let unsynced = core.writer.lock().unsynced();
     let (waiting, behind) = core.feed.waiting();
     let counter = Sample::counter;
     let mut samples = vec![
@@ -33,7 +34,9 @@ pub(crate) fn samples(core: &Core) -> Vec<Sample> {
             read(&counters.duplicates),
         ),
         counter("tracelake_storage_refused_total", "Requests refused by storage.", read(&counters.refused)),
-        counter("tracelake_storage_wal_syncs_total", "Groups written to the log.", read(&counters.groups)),
+        counter("tracelake_storage_wal_groups_total", "Groups written to the log.", read(&counters.groups)),
+        counter("tracelake_storage_wal_syncs_total", "Syncs of the log.", read(&counters.syncs)),
+        gauge("tracelake_storage_wal_unsynced_frames", "Frames of the log that are written and not synced.", unsynced),
         counter("tracelake_storage_flushes_total", "Flushes that wrote parts.", read(&counters.flushes)),
         counter("tracelake_storage_flush_failures_total", "Flushes failed.", read(&counters.flush_failures)),
         counter("tracelake_storage_flushed_rows_total", "Rows moved to parts.", read(&counters.flushed_rows)),

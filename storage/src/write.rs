@@ -1,19 +1,22 @@
 //! One step of the log's writer: take what waits, number it, write and sync it, show it, answer.
 //!
 //! Only one thread makes this step, so positions, audit numbers and derived positions follow the order of the log
-//! without gaps: they count only once the sync is done.
+//! without gaps: they count only once the group is written, and synced where one of its requests asks for it. Taps see a
+//! request once it is synced.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tracelake_model::{Durable, Fault, Position, Receipt, Refusal, TenantId};
 
 use crate::audit;
+use crate::config::Durability;
 use crate::core::{Core, unavailable};
 use crate::dedup::Outcome;
-use crate::queue::Entry;
+use crate::queue::{Entry, Taken};
 use crate::tail::{Arrival, Tail};
 use crate::wal::header::FrameHeader;
 use crate::wal::writer::{Frame, WriteError};
@@ -22,6 +25,8 @@ use crate::wal::writer::{Frame, WriteError};
 struct Planned {
     header: FrameHeader,
     arrival: Arrival,
+    /// Whether its answer waits for the disk.
+    at_once: bool,
     done: oneshot::Sender<Outcome>,
 }
 
@@ -33,19 +38,51 @@ struct Ahead {
 }
 
 impl Core {
-    /// Writes one group; with `wait` waits for one. `false` when there is none.
+    /// Writes one group; with `wait` waits for one, and syncs what must not wait longer. `false` when there is none (with
+    /// `wait`: when none will come).
     pub(crate) fn write_step(&self, wait: bool) -> bool {
-        let Some(group) = self.queue.take(self.config.group_bytes_max, wait) else { return false };
+        let patience = if wait { self.writer.lock().patience() } else { Some(Duration::ZERO) };
+        match self.queue.take(self.config.group_bytes_max, patience) {
+            Taken::Group(group) => self.write_group(group),
+            Taken::Late if !wait => return false,
+            // A failure poisons the log, which the next append and health tell.
+            Taken::Late => drop(self.sync_log()),
+            Taken::Closed => {
+                drop(self.sync_log());
+                return false;
+            }
+        }
+        true
+    }
+
+    fn write_group(&self, group: Vec<Entry>) {
         let (planned, frames) = self.plan(group);
         if planned.is_empty() {
-            return true;
+            return;
         }
-        let written = self.writer.lock().append(&frames);
+        let at_once = planned.iter().any(|plan| plan.at_once);
+        let written = self.writer.lock().append(&frames, at_once);
         match written {
             Ok(first) => self.publish(planned, first),
             Err(error) => self.refuse(planned, &error),
         }
-        true
+    }
+
+    /// Brings everything that is written to the disk, and what waited for that to taps.
+    pub(crate) fn sync_log(&self) -> Result<(), WriteError> {
+        self.writer.lock().sync()?;
+        self.release();
+        Ok(())
+    }
+
+    /// Shows taps what is on disk.
+    fn release(&self) {
+        let (durable, syncs) = {
+            let writer = self.writer.lock();
+            (writer.durable(), writer.syncs())
+        };
+        self.counters.syncs.store(syncs, Ordering::Relaxed);
+        self.feed.release(durable);
     }
 
     fn plan(&self, group: Vec<Entry>) -> (Vec<Planned>, Vec<Frame>) {
@@ -55,6 +92,7 @@ impl Core {
             let Entry { mut header, payload, batches, rows_bytes, done } = entry;
             let (tenant, received) = (header.tenant().clone(), header.received());
             let (mut audit_seq, mut derived) = (None, None);
+            let mut at_once = self.config.durability_of(&tenant) == Durability::Fsync;
             let mut batches = batches;
             match &mut header {
                 FrameHeader::Request(request) => {
@@ -70,6 +108,7 @@ impl Core {
                         }
                         request.audit_seq = first;
                         audit_seq = Some(first + rows - 1);
+                        at_once = true;
                         ahead.audit.insert(tenant.clone(), first + rows - 1);
                     }
                 }
@@ -85,6 +124,7 @@ impl Core {
                     }
                     ahead.derived.insert(key, source.position);
                     derived = Some((Arc::clone(&source.source), source.position));
+                    at_once = true;
                 }
             }
             let mut encoded = Vec::with_capacity(128);
@@ -92,12 +132,13 @@ impl Core {
             frames.push(Frame { header: encoded, payload, observable: header.observable() });
             let batches = Arc::from(batches);
             let arrival = Arrival { position: 0, tenant, received, batches, bytes: rows_bytes, audit_seq, derived };
-            planned.push(Planned { header, arrival, done });
+            planned.push(Planned { header, arrival, at_once, done });
         }
         (planned, frames)
     }
 
-    /// The group is durable: rows become visible, hashes known, taps get their share, callers their receipts.
+    /// The group counts: rows become visible, hashes known, callers get their receipts, taps their share once it is on
+    /// disk. A hash may be known before: whoever sends the payload again is promised what the first sender was.
     fn publish(&self, mut planned: Vec<Planned>, first: u64) {
         for (plan, position) in planned.iter_mut().zip(first..) {
             plan.arrival.position = position;
@@ -109,7 +150,8 @@ impl Core {
         };
         *self.write_failure.lock() = None;
         let observable = planned.iter().filter(|plan| plan.header.observable());
-        self.feed.offer(observable.map(|plan| (durable(&plan.arrival), plan.arrival.bytes)).collect());
+        self.feed.hold(observable.map(|plan| (durable(&plan.arrival), plan.arrival.bytes)).collect());
+        self.release();
         self.counters.groups.fetch_add(1, Ordering::Relaxed);
         self.counters.requests.fetch_add(planned.len() as u64, Ordering::Relaxed);
         for plan in planned {

@@ -5,6 +5,7 @@
 //! | `rig.rs` | what the others stand on: a store without threads, a decoder of lines, reading everything back |
 //! | `append.rs` | receipts, duplicates, audit numbers, limits, failing disks |
 //! | `crash.rs` | nothing acknowledged is lost, nothing shows twice, wherever the power goes |
+//! | `durability.rs` | tenants that do not wait for the disk |
 //! | `compact.rs` | merging parts changes no row, files go when nobody needs them |
 //! | `retain.rs` | parts go by age and for space, and no others |
 //! | `parts.rs` | what both stand on |
@@ -15,6 +16,7 @@ mod append;
 mod compact;
 mod crash;
 mod door;
+mod durability;
 mod parts;
 mod retain;
 mod rig;

@@ -19,7 +19,7 @@ impl Stuck {
         Arc::new(Self { position: AtomicU64::new(position), seen: Mutex::default() })
     }
 
-    fn take(&self) -> Vec<u64> {
+    pub(crate) fn take(&self) -> Vec<u64> {
         std::mem::take(&mut self.seen.lock())
     }
 }

@@ -28,12 +28,24 @@
 //! earlier use of the file, or of another log, never passes.
 //!
 //! # What holds
-//! - Positions grow by one from frame to frame; a group is written and synced before the next one is written, so a
-//!   frame's third number proves that everything up to it was durable. Damage at or below the greatest such number (or
-//!   below the base of the newest segment) is corruption: reported, stepped over. Damage above is a torn tail: it
-//!   was never acknowledged, and the log ends there.
+//! - Positions grow by one from frame to frame. A frame's third number is the newest position that a sync covered before
+//!   its group was written, so it proves that everything up to it was durable. Damage at or below the greatest such
+//!   number (or below the base of the newest segment) is corruption: reported, stepped over. Damage above is a torn tail:
+//!   no sync came after it, and the log ends there.
 //! - The base in a segment's name is durable before its first frame: frames at or above it in earlier segments are void.
+//!   Everything below it was synced before.
 //! - A failed sync poisons the log until the next start: nobody knows what is on disk.
+//!
+//! # Who waits for the sync
+//! A group with a request of a `fsync` tenant (the default), with audit records or with derived rows is synced before
+//! anything of it is acknowledged. A group of `interval` tenants alone is acknowledged once it is written; a sync follows
+//! within the interval, with the next group that asks for one, with a flush, with the next segment, or when too much is
+//! behind. So:
+//! - the end of the process (a kill, a crash of ours) loses nothing;
+//! - the end of the machine (power, kernel) loses at most what `interval` tenants were told since the last sync: the last
+//!   frames of the log, never one before a frame that stays;
+//! - tables and taps never hold what a sync has not covered, so both stay behind the log's end and no position is given
+//!   out twice to anything that outlives the process.
 //! - Segments go from the oldest on, when all tables have flushed their frames and every tap is past them.
 
 pub(crate) mod frame;

@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 use tracelake_model::{TenantId, UnixNano};
 
 use crate::disk::Disk;
@@ -16,6 +19,8 @@ use crate::wal::writer::{Frame, Writer};
 
 const ID: WalId = WalId([7; 8]);
 const SEGMENT_BYTES: u64 = 2048;
+/// No sync comes by itself while a test runs.
+const LAG: Duration = Duration::from_secs(3600);
 
 fn dir() -> PathBuf {
     PathBuf::from("/wal")
@@ -53,7 +58,7 @@ fn open(disk: &SimDisk) -> Log {
     .expect("it recovers");
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let segments = Segments::open(shared, &dir(), SEGMENT_BYTES, recovery.segments.clone()).expect("it opens");
-    let writer = Writer::new(ID, Arc::clone(&segments), recovery.next);
+    let writer = Writer::new(ID, Arc::clone(&segments), recovery.next, LAG);
     Log { segments, writer, found, recovery }
 }
 
@@ -64,7 +69,7 @@ fn write(log: &mut Log, next_number: &mut u64, groups: usize) -> Vec<(u64, u64)>
         let numbers: Vec<u64> = (0..=(group as u64 % 3)).map(|add| *next_number + add).collect();
         *next_number += numbers.len() as u64;
         let frames: Vec<_> = numbers.iter().map(|&number| frame(number, 50 + 300 * (group % 4))).collect();
-        let Ok(first) = log.writer.append(&frames) else { break };
+        let Ok(first) = log.writer.append(&frames, true) else { break };
         durable.extend((first..).zip(numbers));
     }
     durable
@@ -94,19 +99,77 @@ fn whenever_the_power_goes_recovery_gives_what_was_synced_and_at_most_a_beginnin
 }
 
 #[test]
+fn what_is_not_synced_at_once_is_lost_from_the_end_only_and_never_what_a_sync_came_after() {
+    let mut lost = 0;
+    for seed in 0..400 {
+        let mut random = SmallRng::seed_from_u64(seed);
+        let disk = SimDisk::default();
+        let (mut written, mut synced) = (Vec::new(), 0);
+        for round in 0..3 {
+            let mut log = open(&disk);
+            assert!(log.recovery.damage.is_empty(), "seed {seed}: {:?}", log.recovery.damage);
+            let found = log.found.len();
+            assert!(found >= synced && written.starts_with(&log.found), "seed {seed} round {round}: {:?}", log.found);
+            lost += written.len() - found;
+            written.truncate(found);
+            for _ in 0..random.random_range(1..30) {
+                let number = 1000 * round + written.len() as u64;
+                let at_once = random.random_bool(0.2);
+                let frames = [frame(number, random.random_range(0..900)), frame(number + 1, 10)];
+                let first = log.writer.append(&frames, at_once).expect("written");
+                written.extend([(first, number), (first + 1, number + 1)]);
+                if random.random_bool(0.1) {
+                    log.writer.sync().expect("synced");
+                }
+                synced = usize::try_from(log.writer.durable()).expect("few");
+                assert!(!at_once || synced == written.len(), "seed {seed}");
+            }
+            disk.crash(seed * 10 + round);
+        }
+    }
+    assert!(lost > 100, "the power cuts cost nothing: {lost}");
+}
+
+#[test]
+fn a_log_that_is_too_far_ahead_of_the_disk_is_synced_without_being_asked() {
+    let disk = SimDisk::default();
+    let mut log = open(&disk);
+    for number in 1..=3000 {
+        log.writer.append(&[frame(number, 1)], false).expect("written");
+        assert!(number - log.writer.durable() <= 1024);
+    }
+    assert!(log.writer.durable() > 1024);
+    let mut writer = Writer::new(ID, Arc::clone(&log.segments), 3001, Duration::ZERO);
+    writer.append(&[frame(3001, 1)], false).expect("written");
+    assert_eq!(writer.durable(), 3001, "its time is over at once");
+}
+
+#[test]
+fn a_full_disk_costs_nothing_that_was_written_before() {
+    let disk = SimDisk::default();
+    let mut log = open(&disk);
+    log.writer.append(&[frame(1, 10)], false).expect("written");
+    disk.set_full(true);
+    assert!(log.writer.append(&[frame(2, 5000)], false).is_err(), "no segment can be made");
+    disk.set_full(false);
+    disk.crash(4);
+    assert_eq!(open(&disk).found, [(1, 1)]);
+}
+
+#[test]
 fn a_torn_tail_is_not_corruption_and_its_positions_are_used_again() {
     let disk = SimDisk::default();
     let mut log = open(&disk);
     let mut number = 1;
     let durable = write(&mut log, &mut number, 2);
     disk.cut_after(1);
-    assert!(log.writer.append(&[frame(90, 600), frame(91, 600)]).is_err(), "the sync does not come");
+    assert!(log.writer.append(&[frame(90, 600), frame(91, 600)], true).is_err(), "the sync does not come");
     disk.crash(2);
     let mut log = open(&disk);
     assert!(log.recovery.damage.is_empty());
     assert_eq!(log.found[..durable.len()], durable[..]);
     let next = log.recovery.next;
-    assert_eq!(log.writer.append(&[frame(100, 10)]), Ok(next));
+    assert_eq!(log.writer.append(&[frame(100, 10)], true), Ok(next));
     let again = open(&disk);
     assert_eq!(again.found.last(), Some(&(next, 100)));
     assert!(again.found.iter().copied().map(|(position, _)| position).eq(1..=next), "no frame twice");
@@ -206,7 +269,7 @@ fn a_range_is_read_again_in_order() {
 fn a_frame_larger_than_a_segment_is_taken() {
     let disk = SimDisk::default();
     let mut log = open(&disk);
-    assert_eq!(log.writer.append(&[frame(1, 10_000)]), Ok(1));
-    assert_eq!(log.writer.append(&[frame(2, 10)]), Ok(2));
+    assert_eq!(log.writer.append(&[frame(1, 10_000)], true), Ok(1));
+    assert_eq!(log.writer.append(&[frame(2, 10)], true), Ok(2));
     assert_eq!(open(&disk).found, [(1, 1), (2, 2)]);
 }

@@ -1,5 +1,6 @@
 //! The one writer of a log: a group of frames, one write, one sync.
 //!
+//! A group whose clients chose not to wait for the disk is written without a sync of its own; the next sync covers it.
 //! A plain state machine: threads and queues are the driver's. Deliberately knows nothing of what frames mean.
 
 use std::io;
@@ -15,6 +16,10 @@ use crate::wal::segment::{Active, Segments};
 const BEGIN_PAUSE: Duration = Duration::from_millis(200);
 /// A buffer that grew beyond this is given back.
 const BUFFER_BYTES_KEPT: usize = 16 << 20;
+/// Bytes that are written and not synced, at most.
+const BEHIND_BYTES_MAX: u64 = 8 << 20;
+/// Frames that are written and not synced, at most: taps wait for each of them.
+const BEHIND_FRAMES_MAX: u64 = 1024;
 
 /// One frame to write.
 #[derive(Clone, Debug)]
@@ -38,23 +43,50 @@ pub(crate) enum WriteError {
     Poisoned(String),
 }
 
+/// What is written and not synced yet.
+#[derive(Clone, Copy, Debug)]
+struct Behind {
+    since: Instant,
+    bytes: u64,
+}
+
 /// Appends groups of frames.
 #[derive(Debug)]
 pub(crate) struct Writer {
     id: WalId,
     segments: Arc<Segments>,
+    /// How long the disk may be behind.
+    lag: Duration,
     active: Option<Active>,
     offset: u64,
     next: u64,
+    /// The newest position that is on disk.
+    durable: u64,
+    behind: Option<Behind>,
+    syncs: u64,
     poisoned: Option<String>,
     begin_after: Option<Instant>,
     buffer: Vec<u8>,
 }
 
 impl Writer {
-    /// A writer whose first frame gets position `next`. Touches no file before the first group.
-    pub(crate) fn new(id: WalId, segments: Arc<Segments>, next: u64) -> Self {
-        Self { id, segments, active: None, offset: 0, next, poisoned: None, begin_after: None, buffer: Vec::new() }
+    /// A writer whose first frame gets position `next`; everything before it is on disk. What is not synced at once is
+    /// synced after `lag`. Touches no file before the first group.
+    pub(crate) fn new(id: WalId, segments: Arc<Segments>, next: u64, lag: Duration) -> Self {
+        Self {
+            id,
+            segments,
+            lag,
+            active: None,
+            offset: 0,
+            next,
+            durable: next.saturating_sub(1),
+            behind: None,
+            syncs: 0,
+            poisoned: None,
+            begin_after: None,
+            buffer: Vec::new(),
+        }
     }
 
     /// Why this log can never be written again before a restart.
@@ -62,8 +94,48 @@ impl Writer {
         self.poisoned.as_deref()
     }
 
-    /// Writes a group and syncs it; the position of its first frame, the others follow one by one.
-    pub(crate) fn append(&mut self, frames: &[Frame]) -> Result<u64, WriteError> {
+    /// The newest position that is on disk.
+    pub(crate) fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// How many frames are written and not synced.
+    pub(crate) fn unsynced(&self) -> u64 {
+        self.next - 1 - self.durable
+    }
+
+    /// How many syncs were made.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.syncs
+    }
+
+    /// How long [`Writer::sync`] may wait; `None` when there is nothing that it could do.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        let behind = self.behind.filter(|_| self.poisoned.is_none())?;
+        Some(self.lag.saturating_sub(behind.since.elapsed()))
+    }
+
+    /// Syncs what was written without a sync. After an error nobody knows how much of it is on disk.
+    pub(crate) fn sync(&mut self) -> Result<(), WriteError> {
+        let (Some(active), Some(_)) = (&self.active, self.behind) else { return Ok(()) };
+        if let Some(reason) = &self.poisoned {
+            return Err(WriteError::Poisoned(reason.clone()));
+        }
+        if let Err(error) = active.file.sync_data() {
+            return Err(self.poison(&error));
+        }
+        self.synced();
+        Ok(())
+    }
+
+    fn synced(&mut self) {
+        (self.durable, self.behind) = (self.next - 1, None);
+        self.syncs += 1;
+    }
+
+    /// Writes a group; the position of its first frame, the others follow one by one. With `at_once` the group and all
+    /// before it are on disk when this returns, else after the lag or the next sync, whatever comes first.
+    pub(crate) fn append(&mut self, frames: &[Frame], at_once: bool) -> Result<u64, WriteError> {
         if let Some(reason) = &self.poisoned {
             return Err(WriteError::Poisoned(reason.clone()));
         }
@@ -73,25 +145,39 @@ impl Writer {
         let generation = active.generation;
         self.buffer.clear();
         for (frame, sequence) in frames.iter().zip(self.next..) {
-            let place = Place { id: self.id, generation, sequence, durable: self.next - 1 };
+            let place = Place { id: self.id, generation, sequence, durable: self.durable };
             push_frame(&mut self.buffer, place, &frame.header, &frame.payload);
         }
         let file = Arc::clone(&active.file);
         if let Err(error) = file.write_at(self.offset, &self.buffer) {
             return Err(self.write_failed(&error));
         }
-        if let Err(error) = file.sync_data() {
+        let written = self.buffer.len() as u64;
+        let behind = self.behind.unwrap_or(Behind { since: Instant::now(), bytes: 0 });
+        let behind = Behind { bytes: behind.bytes + written, ..behind };
+        let sync = at_once || self.is_too_far(behind, frames.len() as u64);
+        if sync && let Err(error) = file.sync_data() {
             return Err(self.poison(&error));
         }
         let first = self.next;
-        self.offset += self.buffer.len() as u64;
+        self.offset += written;
         self.next += frames.len() as u64;
+        if sync {
+            self.synced();
+        } else {
+            self.behind = Some(behind);
+        }
         if self.buffer.capacity() > BUFFER_BYTES_KEPT {
             self.buffer = Vec::new();
         }
         let seen = frames.iter().zip(first..).filter(|(frame, _)| frame.observable).last();
         self.segments.advance(self.next - 1, seen.map(|(_, sequence)| sequence), self.offset);
         Ok(first)
+    }
+
+    fn is_too_far(&self, behind: Behind, frames: u64) -> bool {
+        let frames = self.next + frames - 1 - self.durable;
+        behind.since.elapsed() >= self.lag || behind.bytes > BEHIND_BYTES_MAX || frames > BEHIND_FRAMES_MAX
     }
 
     fn make_room(&mut self, bytes: u64) -> Result<(), WriteError> {
@@ -101,6 +187,8 @@ impl Writer {
         if self.begin_after.is_some_and(|at| Instant::now() < at) {
             return Err(WriteError::NoSpace("a moment ago no segment could be made".into()));
         }
+        // The name of the next segment says that everything before it is on disk.
+        self.sync()?;
         match self.segments.begin(self.next, bytes) {
             Ok(active) => {
                 (self.active, self.offset, self.begin_after) = (Some(active), 0, None);
@@ -117,6 +205,9 @@ impl Writer {
     fn write_failed(&mut self, error: &io::Error) -> WriteError {
         if error.kind() != io::ErrorKind::StorageFull {
             return self.poison(error);
+        }
+        if let Err(error) = self.sync() {
+            return error;
         }
         self.active = None;
         WriteError::NoSpace(error.to_string())
