@@ -41,7 +41,7 @@ fn send(rig: &Rig, of: &str, text: &str) -> Outcome {
 
 fn texts(rig: &Rig, of: &str) -> Vec<String> {
     let snapshot = rig.core().tail.lock().snapshot(&tenant(of));
-    let found = rows(&rig.dir.path().join("data"), &snapshot, Table::Logs);
+    let found = rows(rig.core().files.as_ref(), &snapshot, Table::Logs);
     found.into_iter().map(|(text, _)| text).collect()
 }
 
