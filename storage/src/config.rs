@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tracelake_model::{Table, TenantId};
 
+use crate::bucket::settings::S3;
 use crate::error::Error;
+use crate::place::Place;
 
 /// When a request is acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +32,14 @@ pub struct Config {
     pub durability_interval: Duration,
     /// When requests of these tenants are acknowledged.
     pub tenant_durability: BTreeMap<TenantId, Durability>,
+    /// Where tables and documents live instead: `s3://bucket/prefix` or `file:///directory`.
+    pub url: Option<String>,
+    /// How an S3-compatible store is reached.
+    pub s3: S3,
+    /// How often tables in a place that servers share are asked for what others committed.
+    pub refresh_interval: Duration,
+    /// Bytes that live parts may have together; beyond, those stored first go. `None`: no limit but the disk's.
+    pub bytes_max: Option<u64>,
     /// How often the tail becomes Parquet, when there is something in it.
     pub flush_interval: Duration,
     /// How long a payload is recognised when it comes again.
@@ -69,6 +79,10 @@ impl Default for Config {
             durability: Durability::Fsync,
             durability_interval: Duration::from_millis(200),
             tenant_durability: BTreeMap::new(),
+            url: None,
+            s3: S3::default(),
+            refresh_interval: Duration::from_secs(2),
+            bytes_max: None,
             flush_interval: Duration::from_secs(10),
             dedup_window: Duration::from_secs(600),
             dedup_hashes_max: 1_000_000,
@@ -102,6 +116,8 @@ impl Config {
                 !(Duration::from_millis(1)..=Duration::from_secs(10)).contains(&self.durability_interval),
                 "durability_interval must be between 1ms and 10s",
             ),
+            (self.refresh_interval < Duration::from_millis(100), "refresh_interval must be at least 100ms"),
+            (self.bytes_max.is_some_and(|max| max < 1 << 20), "bytes_max must be at least 1 MiB"),
             (self.dedup_hashes_max == 0, "dedup_hashes_max must be at least 1"),
             (self.tail_bytes < 1 << 16, "tail_bytes must be at least 64 KiB"),
             (self.wal_segment_bytes < 1 << 12, "wal_segment_bytes must be at least 4 KiB"),
@@ -119,7 +135,9 @@ impl Config {
             (self.checkpoint_every == 0, "checkpoint_every must be at least 1"),
             (self.removed_keep < Duration::from_secs(60), "removed_keep must be at least 1m"),
         ];
-        let broken: Vec<_> = rules.iter().filter(|(broken, _)| *broken).map(|(_, rule)| *rule).collect();
+        let broken = rules.iter().filter(|(broken, _)| *broken).map(|(_, rule)| (*rule).to_owned());
+        let place = self.url.as_deref().and_then(|url| Place::parse(url).err());
+        let broken: Vec<_> = broken.chain(place).chain(self.s3.problem().map(str::to_owned)).collect();
         if broken.is_empty() { Ok(()) } else { Err(Error::Config(broken.join("; "))) }
     }
 }

@@ -26,6 +26,7 @@ pub(crate) struct Counters {
     pub(crate) removed_by_age: Volume,
     /// Parts for which the disk was too full.
     pub(crate) removed_by_share: Volume,
+    pub(crate) removed_by_bytes: Volume,
     pub(crate) deleted_files: AtomicU64,
     pub(crate) deleted_bytes: AtomicU64,
     pub(crate) damaged: AtomicU64,

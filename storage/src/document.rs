@@ -19,7 +19,7 @@ use crate::durable;
 use crate::error::Error;
 use crate::name::unique;
 
-const ENDING: &str = ".json";
+pub(crate) const ENDING: &str = ".json";
 
 /// Opens the documents below a directory (`data_dir/documents`), which is made when it is missing.
 pub(crate) fn open_documents(directory: &Path) -> Result<Arc<dyn DocumentStore>, Error> {
@@ -157,7 +157,7 @@ fn version(path: &Path, body: &str) -> Result<String, DocumentError> {
 }
 
 /// Ids become file names, so nothing else is ever let through.
-fn checked(id: &str) -> Result<String, DocumentError> {
+pub(crate) fn checked(id: &str) -> Result<String, DocumentError> {
     if valid(id) { Ok(id.to_owned()) } else { Err(DocumentError::BadId(id.to_owned())) }
 }
 

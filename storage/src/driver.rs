@@ -25,6 +25,8 @@ pub(crate) struct Driver {
     feeder: JoinHandle<()>,
     flusher: JoinHandle<()>,
     keeper: JoinHandle<()>,
+    /// Only where other servers may write the same tables.
+    follower: Option<JoinHandle<()>>,
 }
 
 /// Starts the threads of a store and lets it accept.
@@ -39,6 +41,7 @@ pub(crate) fn start(core: &Arc<Core>) -> Result<Driver, Error> {
         feeder: spawn("storage-feeder", feed)?,
         flusher: spawn("storage-flusher", flush)?,
         keeper: spawn("storage-keeper", keep)?,
+        follower: core.config.url.is_some().then(|| spawn("storage-follower", follow)).transpose()?,
     };
     core.accepting.store(true, Ordering::SeqCst);
     Ok(driver)
@@ -51,6 +54,7 @@ impl Driver {
         core.queue.close();
         core.keeper.stop();
         let joined = self.keeper.join().is_ok();
+        let joined = self.follower.is_none_or(|follower| follower.join().is_ok()) && joined;
         let joined = self.writer.join().is_ok() && joined;
         core.feed.stop();
         let joined = self.feeder.join().is_ok() && joined;
@@ -82,6 +86,12 @@ fn feed(core: &Core) {
 fn keep(core: &Core) {
     if catch_unwind(AssertUnwindSafe(|| core.run_upkeep())).is_err() {
         tracing::error!("compaction panicked, parts are neither merged nor deleted until a restart");
+    }
+}
+
+fn follow(core: &Core) {
+    if catch_unwind(AssertUnwindSafe(|| core.run_follow())).is_err() {
+        tracing::error!("following other servers panicked, their rows are not seen until a restart");
     }
 }
 

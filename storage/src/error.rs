@@ -33,6 +33,25 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// An object store refused, or was not there.
+    #[error("cannot {what} {url}; check the URL, storage.s3.endpoint and region, and the credentials and what they allow (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the machine's role)")]
+    Bucket {
+        /// What was tried.
+        what: &'static str,
+        /// Where.
+        url: String,
+        /// What the store said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// An object store on which commits cannot stand.
+    #[error("{url} does not honour conditional writes ({detail}): two servers could commit the same version of a table and rows would be lost; use a store that does (AWS S3, Cloudflare R2, a recent MinIO), or keep the tables in the data directory (no storage.url)")]
+    Unconditional {
+        /// Where.
+        url: String,
+        /// What it did.
+        detail: String,
+    },
     /// A file that is not what we wrote.
     #[error("{path} is damaged: {detail}; restore it from a backup", path = .path.display())]
     Damaged {
@@ -60,8 +79,8 @@ impl Error {
     pub fn kind(&self) -> Fault {
         match self {
             Self::Config(_) => Fault::Invalid,
-            Self::Closed | Self::Locked(_) | Self::Flush(_) => Fault::Unavailable,
-            Self::Format { .. } | Self::Io { .. } | Self::Damaged { .. } | Self::Arrow(_) | Self::Started(_) => {
+            Self::Closed | Self::Locked(_) | Self::Flush(_) | Self::Bucket { .. } => Fault::Unavailable,
+            Self::Unconditional { .. } | Self::Format { .. } | Self::Io { .. } | Self::Damaged { .. } | Self::Arrow(_) | Self::Started(_) => {
                 Fault::Internal
             }
         }

@@ -84,9 +84,10 @@ impl Core {
             let rows = work.generation.rows(table);
             let parts = write_parts(self.files.as_ref(), &work.tenant, table, &rows, work.generation.received)?;
             self.pass(Point::PartsWritten)?;
-            let mut derived: Vec<_> = work.generation.derived(table).collect();
+            let streams = work.generation.derived(table).map(|(source, position)| (self.logs.stream(source), position));
+            let mut derived: Vec<_> = streams.collect();
             if table == Table::Audit && work.generation.audit_seq > 0 {
-                derived.push((AUDIT_SEQ, work.generation.audit_seq));
+                derived.push((AUDIT_SEQ.to_owned(), work.generation.audit_seq));
             }
             let live = log.append(&parts, last, &derived, self.clock.now())?;
             report.rows += rows.iter().map(|rows| rows.num_rows() as u64).sum::<u64>();

@@ -8,7 +8,7 @@
 //! | `store.rs` | [`Store`]: the door, and the write path on one page |
 //! | `core.rs` | what the threads share; who may append now |
 //! | `write.rs` `flush.rs` `tap.rs` `driver.rs` | the steps: to disk, to parts, to taps; the threads that repeat them |
-//! | `upkeep.rs` `keeper.rs` `plan.rs` `compact.rs` `retain.rs` `sweep.rs` | what runs beside: which parts to merge, merging them, removing old ones, deleting files |
+//! | `upkeep.rs` `keeper.rs` `plan.rs` `compact.rs` `retain.rs` `sweep.rs` `follow.rs` | what runs beside: which parts to merge, merging them, removing old ones, deleting files; seeing other servers' commits |
 //! | `open.rs` `replay.rs` | a data directory opened, its log replayed |
 //! | `queue.rs` `feed.rs` `signal.rs` | what waits for the writer, for taps, for the flusher |
 //! | `dedup.rs` `audit.rs` `derived.rs` `rows.rs` | payloads seen before; audit numbers; derived rows; frames to rows |
@@ -19,9 +19,11 @@
 //! | `document.rs` `durable.rs` | the small documents that people edit; their files |
 //! | `config.rs` `error.rs` `counter.rs` `stats.rs` | limits, failures, figures |
 //! | `seam.rs` `disk.rs` | what tests replace; files, so that they can cut the power (`simulation.rs`) |
-//! | `files/` `name.rs` | where tables live: a directory of a disk; unused names |
+//! | `files/` `name.rs` | the files of tables: in a directory of a disk, in an object store; unused names |
+//! | `home.rs` `place.rs` `bucket/` | where tables and documents live, as configured; requests to an object store |
 
 mod audit;
+mod bucket;
 mod compact;
 mod config;
 mod core;
@@ -36,11 +38,14 @@ mod error;
 mod feed;
 mod files;
 mod flush;
+mod follow;
+mod home;
 mod keeper;
 mod logs;
 mod name;
 mod open;
 mod part;
+mod place;
 mod plan;
 mod queue;
 mod replay;
@@ -64,6 +69,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use bucket::settings::S3;
 pub use config::{Config, Durability};
 pub use error::Error;
 pub use part::file::Part;

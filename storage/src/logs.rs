@@ -27,15 +27,22 @@ impl Logs {
     /// Opens every table that exists below the data root.
     pub(crate) fn open(files: &Arc<dyn Files>, wal: String, keep: Keep) -> Result<Self, Error> {
         let logs = Self { files: Arc::clone(files), wal, keep, open: Mutex::default() };
+        logs.discover()?;
+        Ok(logs)
+    }
+
+    /// Opens the tables that exist and are not open yet.
+    pub(crate) fn discover(&self) -> Result<(), Error> {
+        let files = self.files.as_ref();
         let below = |dir: &Location| files.directories(dir).map_err(Error::io("list", &files.path(dir)));
         for name in below(&Location::default())? {
             let Ok(tenant) = TenantId::new(&name) else { continue };
             let tables = below(&Location::from(name))?;
             for table in Table::ALL.into_iter().filter(|table| tables.iter().any(|name| name == table.as_str())) {
-                logs.get(&tenant, table)?;
+                self.get(&tenant, table)?;
             }
         }
-        Ok(logs)
+        Ok(())
     }
 
     /// The committer of a table, opened when it is not yet.
@@ -63,9 +70,15 @@ impl Logs {
         all
     }
 
-    /// How far a derived stream is in a tenant's tables; 0 when it never wrote.
+    /// How far a derived stream of ours is in a tenant's tables; 0 when it never wrote.
     pub(crate) fn derived(&self, tenant: &TenantId, source: &str) -> u64 {
         let of_tenant = self.all().into_iter().filter(|(of, ..)| of == tenant);
-        of_tenant.map(|(_, _, log)| log.lock().derived(source)).max().unwrap_or(0)
+        let ours = self.stream(source);
+        of_tenant.map(|(_, _, log)| log.lock().derived(&ours)).max().unwrap_or(0)
+    }
+
+    /// What a derived stream is called in a table's log: positions are those of our WAL, and other servers have theirs.
+    pub(crate) fn stream(&self, source: &str) -> String {
+        format!("{}/{source}", self.wal)
     }
 }

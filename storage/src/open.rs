@@ -27,7 +27,7 @@ use crate::wal::reader::recover;
 use crate::wal::segment::Segments;
 use crate::wal::writer::Writer;
 
-const FORMAT: &str = "tracelake 1";
+pub(crate) const FORMAT: &str = "tracelake 1";
 const FORMAT_FILE: &str = "FORMAT";
 const ID_FILE: &str = "id";
 
@@ -83,7 +83,7 @@ pub(crate) fn open(config: Config, seams: &Seams) -> Result<Core, Error> {
 }
 
 /// Refuses a directory of another version before anything in it is touched.
-fn check_format(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
+pub(crate) fn check_format(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
     let path = dir.join(FORMAT_FILE);
     match disk.read(&path) {
         Ok(content) => {
@@ -95,7 +95,7 @@ fn check_format(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
     }
 }
 
-fn write_format(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
+pub(crate) fn write_format(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
     let path = dir.join(FORMAT_FILE);
     if disk.read(&path).is_ok() {
         return Ok(());

@@ -1,4 +1,5 @@
-//! Parts go when they are older than their table keeps them, or when the disk is too full for all of them.
+//! Parts go when they are older than their table keeps them, when the disk is too full for all of them, or when they
+//! have more bytes than are allowed.
 //!
 //! Whole parts only. A row's age counts from the later of its time and its storing: imports are old and clocks are
 //! wrong. The share of the disk is taken of what others leave: a disk that others fill does not empty the store. The
@@ -93,6 +94,17 @@ impl Core {
         }
         if self.space()?.is_last() {
             self.sweep_step(Duration::ZERO)?;
+        }
+        Ok(removed)
+    }
+
+    /// While live parts have more than `bytes_max` together, removes those that were stored first; how many.
+    pub(crate) fn retain_by_bytes(&self) -> Result<u64, Error> {
+        let Some(max) = self.config.bytes_max else { return Ok(0) };
+        let wanted = self.space()?.live.saturating_sub(max);
+        let mut removed = 0;
+        for ((tenant, table), parts) in self.first_stored(wanted) {
+            removed += self.remove(&tenant, table, &parts, &self.counters.removed_by_bytes)?;
         }
         Ok(removed)
     }

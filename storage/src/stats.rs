@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracelake_model::Sample;
 
+use crate::bucket::counted::Requests;
 use crate::core::Core;
 
 #[expect(clippy::cast_precision_loss, reason = "a metric's figure is a double by format")]
@@ -87,7 +88,7 @@ fn upkeep_samples(core: &Core) -> Vec<Sample> {
         counter("tracelake_storage_deleted_files_total", "Removed files deleted.", read(&counters.deleted_files)),
         counter("tracelake_storage_deleted_bytes_total", "Bytes of deleted files.", read(&counters.deleted_bytes)),
     ];
-    for (reason, removed) in [("age", &counters.removed_by_age), ("disk", &counters.removed_by_share)] {
+    for (reason, removed) in [("age", &counters.removed_by_age), ("disk", &counters.removed_by_share), ("bytes", &counters.removed_by_bytes)] {
         let (help, rows) = ("Parts removed for good, by reason.", "Rows of parts removed for good, by reason.");
         samples.extend([
             counter("tracelake_storage_removed_parts_total", help, read(&removed.parts)).label("reason", reason),
@@ -104,4 +105,21 @@ fn upkeep_samples(core: &Core) -> Vec<Sample> {
         );
     }
     samples
+}
+
+/// What a bucket was asked.
+pub(crate) fn remote_samples(requests: &Requests) -> Vec<Sample> {
+    let kinds = [
+        ("put", &requests.put),
+        ("get", &requests.get),
+        ("list", &requests.list),
+        ("delete", &requests.delete),
+        ("failed", &requests.failed),
+    ];
+    let sample = |(kind, count): (&'static str, &AtomicU64)| {
+        let help = "Requests to the object store by kind; those of any kind that failed are counted as failed too.";
+        let count = count.load(Ordering::Relaxed);
+        Sample::counter("tracelake_storage_object_requests_total", help, count).label("kind", kind)
+    };
+    kinds.into_iter().map(sample).collect()
 }

@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tracelake_model::{
@@ -16,14 +15,14 @@ use tracelake_model::{
     TenantId,
 };
 
+use crate::bucket::counted::Requests;
 use crate::config::Config;
 use crate::core::{Core, Origin, unavailable};
 use crate::dedup::{Claim, Outcome};
 use crate::disk::{Disk, RealDisk};
-use crate::document::open_documents;
 use crate::driver::{self, Driver};
 use crate::error::Error;
-use crate::files::disk::DiskFiles;
+use crate::home::Home;
 use crate::open;
 use crate::queue::Entry;
 use crate::rows::memory_bytes;
@@ -31,7 +30,7 @@ use crate::seam::Seams;
 use crate::signal::FlushReport;
 use crate::snapshot::Snapshot;
 use crate::wal::header::{DerivedHeader, FrameHeader};
-use crate::{derived, stats};
+use crate::{derived, home, stats};
 
 /// Makes requests durable and shows them to queries.
 pub struct Store {
@@ -39,21 +38,25 @@ pub struct Store {
     driver: Mutex<Option<Driver>>,
     documents: Arc<dyn DocumentStore>,
     files: Arc<dyn ObjectStore>,
+    /// What a bucket was asked.
+    remote: Option<Arc<Requests>>,
 }
 
 impl Store {
     /// Opens (or makes) the data directory, locks it, and replays the log into the tail. Blocks: call it outside async
     /// threads. Without [`Store::start`] it can be read and flushed, but takes no appends.
     pub fn open(config: Config, clock: Arc<dyn Clock>, decoder: Arc<dyn Decoder>) -> Result<Arc<Self>, Error> {
-        let (documents, root) = (config.data_dir.join("documents"), config.data_dir.join("data"));
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let files = Arc::new(DiskFiles::new(Arc::clone(&disk), &root));
-        let core = open::open(config, &Seams { clock, decoder, disk: Arc::clone(&disk), files })?;
-        let documents = open_documents(&documents)?;
-        disk.create_dir(&root).map_err(Error::io("make the directory", &root))?;
-        let files = LocalFileSystem::new_with_prefix(&root)
-            .map_err(|error| Error::io("open", &root)(std::io::Error::other(error)))?;
-        Ok(Arc::new(Self { core: Arc::new(core), driver: Mutex::default(), documents, files: Arc::new(files) }))
+        let home = Home::open(&config, Arc::clone(&disk))?;
+        let core = open::open(config, &Seams { clock, decoder, disk, files: home.files() })?;
+        let (documents, files, remote) = (home.documents()?, home.objects()?, home.requests());
+        Ok(Arc::new(Self { core: Arc::new(core), driver: Mutex::default(), documents, files, remote }))
+    }
+
+    /// Tries the bucket that a configuration names, if it names one, without opening anything else; tells what was
+    /// found. Blocks.
+    pub fn try_place(config: &Config) -> Result<Option<String>, Error> {
+        home::try_place(config)
     }
 
     /// Shows every durable request to `tap`, beginning past its own position. Before [`Store::start`].
@@ -105,14 +108,15 @@ impl Store {
         self.core.tail.lock().tenants()
     }
 
-    /// The files of parts, rooted at `data_dir/data`: [`crate::Part::location`] is relative to it.
+    /// The files of parts, rooted at `data` below the data directory or `url`: [`crate::Part::location`] is relative to it.
     pub fn object_store(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.files)
     }
 
     /// Figures for `/metrics`.
     pub fn stats(&self) -> Vec<Sample> {
-        stats::samples(&self.core)
+        let remote = self.remote.as_deref().map(stats::remote_samples);
+        [stats::samples(&self.core), remote.unwrap_or_default()].concat()
     }
 
     /// Whether appends can be accepted; else why not and what to do.

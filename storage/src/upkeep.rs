@@ -45,6 +45,7 @@ impl Core {
         self.sweep_step(self.config.removed_keep)?;
         self.retain_by_age()?;
         self.retain_by_share()?;
+        self.retain_by_bytes()?;
         let mut since = Instant::now();
         let mut go_on = || {
             let stopped = self.keeper.wait(since.elapsed().min(REST_MAX));

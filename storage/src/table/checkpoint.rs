@@ -36,9 +36,15 @@ pub(crate) fn versions(found: &[Found]) -> Vec<u64> {
 }
 
 /// The version of the newest checkpoint as its maker noted it; `None` when there is no note that can be read.
-pub(crate) fn newest(files: &dyn Files, table: &Location) -> Option<u64> {
-    let note = files.read(&entry::directory(table).join(HINT)).ok()?;
-    serde_json::from_slice::<serde_json::Value>(&note).ok()?.get("version")?.as_u64()
+pub(crate) fn newest(files: &dyn Files, table: &Location) -> Result<Option<u64>, Error> {
+    let at = entry::directory(table).join(HINT);
+    let note = match files.read(&at) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // A note that is there and not heard may tell that free numbers were taken once.
+        note => note.map_err(Error::io("read", &files.path(&at)))?,
+    };
+    let note = serde_json::from_slice::<serde_json::Value>(&note).ok();
+    Ok(note.and_then(|note| note.get("version")?.as_u64()))
 }
 
 /// All that lives at a version, as the lines of one commit.
@@ -104,7 +110,7 @@ pub(crate) fn remove(files: &dyn Files, table: &Location, version: u64) -> Resul
         Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", &files.path(&at))(fault)),
         _ => Ok(()),
     };
-    if newest(files, table).is_none_or(|noted| noted >= version) {
+    if newest(files, table)?.is_none_or(|noted| noted >= version) {
         remove(entry::directory(table).join(HINT))?;
     }
     remove(location(table, version))?;

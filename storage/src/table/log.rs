@@ -80,15 +80,17 @@ impl TableLog {
         now: UnixNano,
     ) -> Result<Vec<Arc<Part>>, Error> {
         let known = self.flushed();
-        let mut txns = vec![(self.wal.clone(), flushed.0)];
-        txns.extend(derived.iter().map(|(source, position)| (format!("derived/{source}"), *position)));
-        let commit = Commit { purpose: Purpose::Append, removed: &[], added: parts, txns: &txns };
         let mut added = Vec::new();
         for _ in 0..ATTEMPTS_MAX {
             added.extend(self.refresh()?);
             if self.flushed() != known {
                 return self.settle(flushed, added);
             }
+            let mut txns = vec![(self.wal.clone(), flushed.0)];
+            // What several servers count goes up only.
+            let far = |source: &str, position: u64| position.max(self.derived(source));
+            txns.extend(derived.iter().map(|(source, at)| (format!("derived/{source}"), far(source, *at))));
+            let commit = Commit { purpose: Purpose::Append, removed: &[], added: parts, txns: &txns };
             let entry = action::encode(&self.at, self.preamble(now)?, &commit, now)?;
             let version = self.version.map_or(0, |version| version + 1);
             if entry::put(self.files.as_ref(), &self.at, version, &entry)? {
@@ -129,6 +131,17 @@ impl TableLog {
     /// Applies what others committed meanwhile.
     pub(crate) fn catch_up(&mut self) -> Result<(), Error> {
         self.refresh().map(drop)
+    }
+
+    /// The same by one request where nobody committed; whether somebody did. A committer that may have slept for longer
+    /// than entries are kept must catch up instead.
+    pub(crate) fn follow(&mut self) -> Result<bool, Error> {
+        let next = self.version.map_or(0, |version| version + 1);
+        let Some(lines) = entry::read(self.files.as_ref(), &self.at, next)? else { return Ok(false) };
+        let origin = Origin { table: &self.at, time_column: self.table.time_column() };
+        self.live.apply(lines, origin)?;
+        self.version = Some(next);
+        self.refresh().map(|_| true)
     }
 
     /// Paths (relative to the data root) and bytes of files that were removed at `until` or before, for good, and that
@@ -199,7 +212,7 @@ impl TableLog {
 
     /// Applies what others committed since; gives the parts that became live.
     fn refresh(&mut self) -> Result<Vec<Arc<Part>>, Error> {
-        if checkpoint::newest(self.files.as_ref(), &self.at) > self.version {
+        if checkpoint::newest(self.files.as_ref(), &self.at)? > self.version {
             return self.catch_up_by_checkpoint();
         }
         let mut added = Vec::new();

@@ -16,8 +16,13 @@ mod append;
 mod compact;
 mod crash;
 mod door;
+<<<<<<< HEAD
 mod durability;
+=======
+mod flaky;
+>>>>>>> 2f24bd3 (storage: files and documents in an object store, with puts whose outcome is known)
 mod parts;
+mod remote;
 mod retain;
 mod rig;
 mod tap;
