@@ -34,7 +34,9 @@ pub enum Error {
         source: io::Error,
     },
     /// An object store refused, or was not there.
-    #[error("cannot {what} {url}; check the URL, storage.s3.endpoint and region, and the credentials and what they allow (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the machine's role)")]
+    #[error(
+        "cannot {what} {url}; check the URL, storage.s3.endpoint and region, and the credentials and what they allow (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the machine's role)"
+    )]
     Bucket {
         /// What was tried.
         what: &'static str,
@@ -45,7 +47,9 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// An object store on which commits cannot stand.
-    #[error("{url} does not honour conditional writes ({detail}): two servers could commit the same version of a table and rows would be lost; use a store that does (AWS S3, Cloudflare R2, a recent MinIO), or keep the tables in the data directory (no storage.url)")]
+    #[error(
+        "{url} does not honour conditional writes ({detail}): two servers could commit the same version of a table and rows would be lost; use a store that does (AWS S3, Cloudflare R2, a recent MinIO), or keep the tables in the data directory (no storage.url)"
+    )]
     Unconditional {
         /// Where.
         url: String,
@@ -80,9 +84,12 @@ impl Error {
         match self {
             Self::Config(_) => Fault::Invalid,
             Self::Closed | Self::Locked(_) | Self::Flush(_) | Self::Bucket { .. } => Fault::Unavailable,
-            Self::Unconditional { .. } | Self::Format { .. } | Self::Io { .. } | Self::Damaged { .. } | Self::Arrow(_) | Self::Started(_) => {
-                Fault::Internal
-            }
+            Self::Unconditional { .. }
+            | Self::Format { .. }
+            | Self::Io { .. }
+            | Self::Damaged { .. }
+            | Self::Arrow(_)
+            | Self::Started(_) => Fault::Internal,
         }
     }
 

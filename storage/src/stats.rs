@@ -88,7 +88,9 @@ fn upkeep_samples(core: &Core) -> Vec<Sample> {
         counter("tracelake_storage_deleted_files_total", "Removed files deleted.", read(&counters.deleted_files)),
         counter("tracelake_storage_deleted_bytes_total", "Bytes of deleted files.", read(&counters.deleted_bytes)),
     ];
-    for (reason, removed) in [("age", &counters.removed_by_age), ("disk", &counters.removed_by_share), ("bytes", &counters.removed_by_bytes)] {
+    for (reason, removed) in
+        [("age", &counters.removed_by_age), ("disk", &counters.removed_by_share), ("bytes", &counters.removed_by_bytes)]
+    {
         let (help, rows) = ("Parts removed for good, by reason.", "Rows of parts removed for good, by reason.");
         samples.extend([
             counter("tracelake_storage_removed_parts_total", help, read(&removed.parts)).label("reason", reason),

@@ -42,7 +42,8 @@ async fn try_conditions(client: &Client, at: &Location) -> Result<(), Flaw> {
         tags.extend(outcome.map_err(failed)?);
     }
     let [tag] = tags.as_slice() else {
-        let detail = format!("{} of {RIVALS} puts with `If-None-Match: *` of one object succeeded, not one", tags.len());
+        let detail =
+            format!("{} of {RIVALS} puts with `If-None-Match: *` of one object succeeded, not one", tags.len());
         return Err(Flaw::Unconditional(detail));
     };
     let later = client.update(at, &content(RIVALS), tag).await.map_err(failed)?;

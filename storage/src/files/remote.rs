@@ -15,10 +15,10 @@ use object_store::{Error, ObjectStore};
 use tracelake_model::UnixNano;
 
 use crate::bucket::client::Client;
+use crate::files::fault::told;
 use crate::files::file::{Draft, Files, Found, Source};
 use crate::files::spool::{Spool, SpooledFile};
 use crate::files::upload::Upload;
-use crate::files::fault::told;
 
 /// Files in an object store, below its root.
 #[derive(Debug)]

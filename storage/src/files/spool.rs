@@ -17,8 +17,8 @@ use parking_lot::Mutex;
 
 use crate::bucket::client::Client;
 use crate::disk::{Disk, DiskFile};
-use crate::files::file::Source;
 use crate::files::fault::told;
+use crate::files::file::Source;
 use crate::name::unique;
 
 /// Bytes that are asked for at once.
@@ -125,8 +125,7 @@ impl SpooledFile {
             }
             let range = block * BLOCK_BYTES..((block + 1) * BLOCK_BYTES).min(self.bytes);
             let (asked, at, of) = (self.client.clone(), self.at.clone(), range.clone());
-            let (content, bytes) =
-                self.client.wait(async move { asked.get_range(&at, of).await })?.map_err(told)?;
+            let (content, bytes) = self.client.wait(async move { asked.get_range(&at, of).await })?.map_err(told)?;
             if bytes != self.bytes {
                 return Err(io::Error::other(format!("{} changed while it was read", self.at)));
             }

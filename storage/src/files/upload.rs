@@ -16,8 +16,8 @@ use tokio::task::JoinHandle;
 
 use crate::bucket::client::Client;
 use crate::bucket::patience::unsettled;
-use crate::files::file::Draft;
 use crate::files::fault::told;
+use crate::files::file::Draft;
 
 /// Bytes of a piece; S3 takes no smaller ones, but for the last.
 const PIECE_BYTES: usize = 8 << 20;

@@ -12,8 +12,8 @@ use futures::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path as Location;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
@@ -90,11 +90,6 @@ impl Flaky {
     pub(crate) fn set(&self, faults: Faults) {
         let mut world = self.world.lock();
         (world.faults, world.burst_left) = (faults, 0);
-    }
-
-    /// The store without faults.
-    pub(crate) fn calm(&self) -> &InMemory {
-        &self.inner
     }
 
     /// Requests so far, those that failed too.

@@ -8,6 +8,7 @@
 //! | `durability.rs` | tenants that do not wait for the disk |
 //! | `compact.rs` | merging parts changes no row, files go when nobody needs them |
 //! | `retain.rs` | parts go by age and for space, and no others |
+//! | `remote.rs` `flaky.rs` | files and documents in an object store that fails as real ones do |
 //! | `parts.rs` | what both stand on |
 //! | `tap.rs` | taps see every request once per start, in order |
 //! | `door.rs` | the whole store with its threads |
@@ -16,11 +17,8 @@ mod append;
 mod compact;
 mod crash;
 mod door;
-<<<<<<< HEAD
 mod durability;
-=======
 mod flaky;
->>>>>>> 2f24bd3 (storage: files and documents in an object store, with puts whose outcome is known)
 mod parts;
 mod remote;
 mod retain;

@@ -18,7 +18,7 @@ use crate::bucket::patience::Patience;
 use crate::bucket::threads::Threads;
 use crate::disk::RealDisk;
 use crate::error::Error;
-use crate::files::file::{Draft as _, Files};
+use crate::files::file::Files;
 use crate::files::remote::RemoteFiles;
 use crate::files::spool::Spool;
 use crate::tests::flaky::{Faults, Flaky, ROUGH};
@@ -221,7 +221,8 @@ async fn documents_keep_every_edit_of_writers_that_lose_answers() {
 async fn documents_are_listed_by_kind_and_tenant_and_deleted() {
     let documents = RemoteDocuments::open(bucket(&Flaky::new(SEED, Faults::default())).root);
     let (one, two) = (TenantId::default(), TenantId::new("other").unwrap());
-    for (tenant, kind, id) in [(&one, "rules", "b"), (&one, "rules", "a.1"), (&two, "rules", "c"), (&one, "receivers", "d")]
+    for (tenant, kind, id) in
+        [(&one, "rules", "b"), (&one, "rules", "a.1"), (&two, "rules", "c"), (&one, "receivers", "d")]
     {
         documents.put(tenant, kind, id, id, Expect::Any).await.unwrap();
     }
