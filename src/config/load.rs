@@ -108,7 +108,7 @@ impl Loading {
                 tenants.into_iter().for_each(|(name, value)| self.read_tenant(&name, value));
             }
             ("storage", "tenant", _) => {
-                self.problems.push("storage.tenant is no key; write [storage.tenant.NAME]".into())
+                self.problems.push("storage.tenant is no key; write [storage.tenant.NAME]".into());
             }
             (_, _, toml::Value::Table(inner)) if has_inner(section, key) => {
                 for (name, value) in inner {
