@@ -22,7 +22,6 @@ fn folder() -> Option<PathBuf> {
 }
 
 /// A file of facts; `None`, said on the test's output, when the data is not there.
-#[expect(clippy::print_stderr, reason = "a run must say which checks it left out")]
 pub(crate) fn facts(name: &str) -> Option<serde_json::Value> {
     let Some(folder) = folder() else {
         eprintln!("left out: {name} is not there; set TRACELAKE_TEST_DATA to the folder of test data");
