@@ -22,7 +22,7 @@ use crate::logs::Logs;
 use crate::queue::Queue;
 use crate::signal::FlushSignal;
 use crate::tail::Tail;
-use crate::wal::frame::WalId;
+use crate::wal::id::Ids;
 use crate::wal::segment::Segments;
 use crate::wal::writer::Writer;
 
@@ -40,7 +40,7 @@ pub(crate) struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) decoder: Arc<dyn Decoder>,
     pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) id: WalId,
+    pub(crate) ids: Ids,
     pub(crate) segments: Arc<Segments>,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) queue: Queue,

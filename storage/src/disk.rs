@@ -42,6 +42,9 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Bytes that are free for us on the file system of a directory; very many where it does not tell.
     fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
+    /// What a directory does not share with its copies; the same for as long as it is there. `None` where the file system
+    /// does not tell.
+    fn mark(&self, dir: &Path) -> io::Result<Option<String>>;
     /// Takes a file's lock for as long as the answer lives; `WouldBlock` when another process holds it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
 }
@@ -166,6 +169,14 @@ impl Disk for RealDisk {
             return Ok(u64::MAX / 4);
         }
         Ok(about.f_bavail.saturating_mul(about.f_frsize))
+    }
+
+    fn mark(&self, dir: &Path) -> io::Result<Option<String>> {
+        // Copies cannot set when they were made. Numbers of devices and, on some file systems, of inodes change when a
+        // volume is mounted again.
+        let born = fs::metadata(dir)?.created();
+        let age = born.ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
+        Ok(age.map(|age| format!("born-{}", age.as_nanos())))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {

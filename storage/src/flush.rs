@@ -41,8 +41,18 @@ impl Core {
     /// Moves everything that is visible now to parts. On failure the rest stays in the tail for the next time.
     pub(crate) fn flush_step(&self) -> Result<FlushReport, Error> {
         let _one = self.flushing.lock();
-        let target = self.tail.lock().visible();
         let mut report = FlushReport::default();
+        let outcome = self.move_tail(&mut report).and_then(|()| self.drop_segments());
+        self.counters.flushed_rows.fetch_add(report.rows, Ordering::Relaxed);
+        self.counters.flushes.fetch_add(u64::from(report.parts > 0), Ordering::Relaxed);
+        self.counters.flush_failures.fetch_add(u64::from(outcome.is_err()), Ordering::Relaxed);
+        *self.flush_failure.lock() = outcome.as_ref().err().map(ToString::to_string);
+        outcome.map(|()| report)
+    }
+
+    /// Moves everything that is visible now to parts. Deliberately lets no segment go: taps may need them.
+    pub(crate) fn move_tail(&self, report: &mut FlushReport) -> Result<(), Error> {
+        let target = self.tail.lock().visible();
         let mut outcome = Ok(());
         // Rows that a failed flush left behind go first, so the newest ones may need a second round.
         while outcome.is_ok() && self.tail.lock().first_needed() <= target {
@@ -53,15 +63,10 @@ impl Core {
                 break;
             }
             for work in frozen {
-                outcome = outcome.and(self.flush_tenant(&work, &mut report));
+                outcome = outcome.and(self.flush_tenant(&work, report));
             }
         }
-        outcome = outcome.and_then(|()| self.drop_segments());
-        self.counters.flushed_rows.fetch_add(report.rows, Ordering::Relaxed);
-        self.counters.flushes.fetch_add(u64::from(report.parts > 0), Ordering::Relaxed);
-        self.counters.flush_failures.fetch_add(u64::from(outcome.is_err()), Ordering::Relaxed);
-        *self.flush_failure.lock() = outcome.as_ref().err().map(ToString::to_string);
-        outcome.map(|()| report)
+        outcome
     }
 
     fn flush_tenant(&self, work: &Work, report: &mut FlushReport) -> Result<(), Error> {

@@ -20,19 +20,39 @@ use crate::logs::Logs;
 use crate::queue::Queue;
 use crate::replay::Replay;
 use crate::seam::Seams;
-use crate::signal::FlushSignal;
+use crate::signal::{FlushReport, FlushSignal};
 use crate::table::action::Keep;
-use crate::wal::frame::WalId;
+use crate::wal::id::Ids;
 use crate::wal::reader::recover;
 use crate::wal::segment::Segments;
 use crate::wal::writer::Writer;
 
 pub(crate) const FORMAT: &str = "tracelake 1";
 const FORMAT_FILE: &str = "FORMAT";
-const ID_FILE: &str = "id";
 
-/// Opens (or makes) a data directory and replays its log.
+/// Opens (or makes) a data directory and replays its log. The log of a copied directory goes on under a new id, once
+/// everything that came with it is in the tables.
 pub(crate) fn open(config: Config, seams: &Seams) -> Result<Core, Error> {
+    let mut core = open_as_it_is(config, seams)?;
+    let disk = seams.disk.as_ref();
+    if !core.ids.are_copied(disk, &core.wal_dir)? {
+        return Ok(core);
+    }
+    if let Err(error) = core.move_tail(&mut FlushReport::default()) {
+        tracing::warn!(%error, "this directory is a copy, its log keeps its id until the next start: the flush failed");
+        return Ok(core);
+    }
+    let bases: Vec<u64> = core.segments.files().iter().map(|(segment, _)| segment.base).collect();
+    let next = core.tail.lock().visible() + 1;
+    let (old, new) = (core.ids.current(), core.ids.renew(disk, &core.wal_dir, next, &bases)?);
+    tracing::info!(old = old.to_text(), new = new.to_text(), next, "this directory is a copy, its log has a new id");
+    let config = core.config.clone();
+    // Lets go of the directory's lock.
+    drop(core);
+    open_as_it_is(config, seams)
+}
+
+fn open_as_it_is(config: Config, seams: &Seams) -> Result<Core, Error> {
     config.check()?;
     let files = seams.disk.as_ref();
     let wal_dir = config.data_dir.join("wal");
@@ -42,20 +62,20 @@ pub(crate) fn open(config: Config, seams: &Seams) -> Result<Core, Error> {
     }
     let lock = take_lock(files, &config.data_dir, &wal_dir)?;
     write_format(files, &config.data_dir)?;
-    let id = wal_id(files, &wal_dir)?;
+    let ids = Ids::open(files, &wal_dir)?;
     let (log, removed, checkpoint_every) = (config.delta_log_keep, config.removed_keep, config.checkpoint_every);
-    let logs = Logs::open(&seams.files, id.to_text(), Keep { log, removed, checkpoint_every })?;
+    let logs = Logs::open(&seams.files, ids.current().to_text(), Keep { log, removed, checkpoint_every })?;
     let mut dedup = Dedup::new(config.dedup_window, config.dedup_hashes_max);
     load_hashes(files, &wal_dir, &mut dedup)?;
-    let mut replay = Replay::new(seams, &wal_dir, &logs, dedup);
-    let recovery = recover(files, &wal_dir, id, &mut |located| replay.apply(&located))?;
+    let mut replay = Replay::new(seams, &wal_dir, &logs, dedup, ids.first());
+    let recovery = recover(files, &wal_dir, &ids, &mut |located| replay.apply(&located))?;
     let (next, tail, dedup, undecodable) = replay.finish(recovery.next);
     let counters = Counters::default();
     counters.set_losses(&recovery.damage, undecodable);
     let segments = Segments::open(Arc::clone(&seams.disk), &wal_dir, config.wal_segment_bytes, recovery.segments)
         .map_err(Error::io("list", &wal_dir))?;
     Ok(Core {
-        writer: Mutex::new(Writer::new(id, Arc::clone(&segments), next, config.durability_interval)),
+        writer: Mutex::new(Writer::new(ids.current(), Arc::clone(&segments), next, config.durability_interval)),
         feed: Feed::new(config.feed_requests_max, config.tail_bytes),
         queue: Queue::default(),
         tail: Mutex::new(tail),
@@ -75,7 +95,7 @@ pub(crate) fn open(config: Config, seams: &Seams) -> Result<Core, Error> {
         clock: Arc::clone(&seams.clock),
         decoder: Arc::clone(&seams.decoder),
         disk: Arc::clone(&seams.disk),
-        id,
+        ids,
         segments,
         logs,
         counters,
@@ -109,27 +129,6 @@ fn take_lock(disk: &dyn Disk, data_dir: &Path, wal_dir: &Path) -> Result<Box<dyn
         io::ErrorKind::WouldBlock => Error::Locked(data_dir.to_owned()),
         _ => Error::io("lock", &path)(error),
     })
-}
-
-/// The log's id, made at random with the log.
-fn wal_id(disk: &dyn Disk, wal_dir: &Path) -> Result<WalId, Error> {
-    let path = wal_dir.join(ID_FILE);
-    match disk.read(&path) {
-        Ok(content) => {
-            let text = String::from_utf8_lossy(&content);
-            let id = tracelake_model::from_hex(text.trim()).and_then(|bytes| bytes.try_into().ok());
-            id.map(WalId).ok_or_else(|| Error::Damaged { path, detail: "it is no id of 16 hex digits".into() })
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut bytes = [0; 8];
-            let fault = |error: getrandom::Error| Error::io("draw a random id for", &path)(io::Error::other(error));
-            getrandom::fill(&mut bytes).map_err(fault)?;
-            let text = format!("{}\n", WalId(bytes).to_text());
-            replace(disk, wal_dir, ID_FILE, text.as_bytes()).map_err(Error::io("write", &path))?;
-            Ok(WalId(bytes))
-        }
-        Err(error) => Err(Error::io("read", &path)(error)),
-    }
 }
 
 fn load_hashes(disk: &dyn Disk, wal_dir: &Path, dedup: &mut Dedup) -> Result<(), Error> {

@@ -25,14 +25,16 @@ pub(crate) struct Replay<'a> {
     disk: &'a dyn Disk,
     wal_dir: &'a Path,
     flushed: HashMap<(TenantId, Table), u64>,
+    /// Positions below it stand in the tables, under an earlier id of the log.
+    first: u64,
     tail: Tail,
     dedup: Dedup,
     undecodable: u64,
 }
 
 impl<'a> Replay<'a> {
-    /// Begins with what the tables hold.
-    pub(crate) fn new(seams: &'a Seams, wal_dir: &'a Path, logs: &Logs, dedup: Dedup) -> Self {
+    /// Begins with what the tables hold; rows before position `first` are all in them.
+    pub(crate) fn new(seams: &'a Seams, wal_dir: &'a Path, logs: &Logs, dedup: Dedup, first: u64) -> Self {
         let (mut tail, mut flushed) = (Tail::default(), HashMap::new());
         for (tenant, table, log) in logs.all() {
             let log = log.lock();
@@ -41,7 +43,7 @@ impl<'a> Replay<'a> {
             flushed.insert((tenant, table), log.flushed().0);
         }
         let (decoder, disk) = (seams.decoder.as_ref(), seams.disk.as_ref());
-        Self { decoder, disk, wal_dir, flushed, tail, dedup, undecodable: 0 }
+        Self { decoder, disk, wal_dir, flushed, first, tail, dedup, undecodable: 0 }
     }
 
     /// Takes one frame in.
@@ -72,7 +74,7 @@ impl<'a> Replay<'a> {
         let mut key = (tenant.clone(), Table::Spans);
         let mut behind = |table: Table| {
             key.1 = table;
-            self.flushed.get(&key).is_none_or(|&flushed| flushed < located.position)
+            located.position >= self.first && self.flushed.get(&key).is_none_or(|&flushed| flushed < located.position)
         };
         if !located.header.rows().iter().any(|(table, _)| behind(*table)) {
             return Ok(Vec::new());

@@ -31,6 +31,7 @@ struct World {
     fail_sync: bool,
     full: bool,
     used_bytes: u64,
+    mark: Option<String>,
 }
 
 /// Bytes that the disk can hold, as far as it tells.
@@ -107,6 +108,11 @@ impl SimDisk {
     /// Leaves so many bytes free, as far as it tells.
     pub(crate) fn set_free(&self, bytes: u64) {
         self.0.lock().used_bytes = SPACE_BYTES - bytes;
+    }
+
+    /// What tells its directories from copies, from now on.
+    pub(crate) fn set_mark(&self, mark: Option<&str>) {
+        self.0.lock().mark = mark.map(str::to_owned);
     }
 
     /// No space for new bytes, or space again.
@@ -255,6 +261,10 @@ impl Disk for SimDisk {
             world.durable_names.apply(path, inode);
         }
         Ok(())
+    }
+
+    fn mark(&self, _dir: &Path) -> io::Result<Option<String>> {
+        Ok(self.0.lock().mark.clone())
     }
 
     fn lock(&self, _path: &Path) -> io::Result<Box<dyn Lock>> {

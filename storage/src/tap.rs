@@ -33,7 +33,7 @@ impl Core {
             }
         };
         let files = self.segments.files();
-        if let Err(error) = read_range(self.disk.as_ref(), self.id, &files, positions.clone(), &mut each) {
+        if let Err(error) = read_range(self.disk.as_ref(), &self.ids, &files, positions.clone(), &mut each) {
             tracing::error!(%error, ?positions, "taps cannot read the log, they miss these requests until a restart");
         }
     }

@@ -6,6 +6,7 @@
 //! | `append.rs` | receipts, duplicates, audit numbers, limits, failing disks |
 //! | `crash.rs` | nothing acknowledged is lost, nothing shows twice, wherever the power goes |
 //! | `durability.rs` | tenants that do not wait for the disk |
+//! | `copy.rs` | a copied directory goes on under an id of its own |
 //! | `compact.rs` | merging parts changes no row, files go when nobody needs them |
 //! | `retain.rs` | parts go by age and for space, and no others |
 //! | `remote.rs` `flaky.rs` | files and documents in an object store that fails as real ones do |
@@ -15,6 +16,7 @@
 
 mod append;
 mod compact;
+mod copy;
 mod crash;
 mod door;
 mod durability;

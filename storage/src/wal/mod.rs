@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `header.rs` | the versioned encoding of a frame's header |
 //! | `frame.rs` | a frame as bytes; finding frames in a segment |
+//! | `id.rs` | the id of a log, and what becomes of it in a copy |
 //! | `segment.rs` | segment files: names, reuse, when one may go |
 //! | `writer.rs` | one group of frames, one sync |
 //! | `reader.rs` | recovery at start; reading a range again for taps |
@@ -12,7 +13,7 @@
 //! ```text
 //! FORMAT                                    "tracelake 1"
 //! wal/lock                                  held by the process that uses the directory
-//! wal/id                                    16 hex digits, random, made with the log
+//! wal/id                                    the log's id: 16 hex digits, random, made with the log (`id.rs`)
 //! wal/hashes                                payload hashes whose segments are gone
 //! wal/<generation>-<base>.wal               a segment; frames from position <base> on
 //! wal/<number>-<bytes>.spare                a file that waits to become a segment
@@ -50,6 +51,7 @@
 
 pub(crate) mod frame;
 pub(crate) mod header;
+pub(crate) mod id;
 pub(crate) mod reader;
 pub(crate) mod segment;
 pub(crate) mod writer;

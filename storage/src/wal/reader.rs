@@ -12,6 +12,7 @@ use crate::disk::Disk;
 use crate::error::Error;
 use crate::wal::frame::{Spot, WalId, find_frames};
 use crate::wal::header::FrameHeader;
+use crate::wal::id::Ids;
 use crate::wal::segment::Segment;
 
 /// A sound frame.
@@ -50,15 +51,15 @@ pub(crate) struct Recovery {
 pub(crate) fn recover(
     disk: &dyn Disk,
     dir: &Path,
-    id: WalId,
+    ids: &Ids,
     each: &mut dyn FnMut(Located) -> Result<(), Error>,
 ) -> Result<Recovery, Error> {
     let names = disk.list(dir).map_err(Error::io("list", dir))?;
     let mut segments: Vec<Segment> = names.iter().filter_map(|name| Segment::parse(name)).collect();
     segments.sort_by_key(|segment| segment.generation);
-    let known = known_durable(disk, dir, id, &segments)?;
-    let expected = segments.first().map_or(1, |segment| segment.base);
-    let mut walk = Walk { id, known, expected, ended: false, damage: Vec::new(), each };
+    let known = known_durable(disk, dir, ids, &segments)?;
+    let expected = segments.first().map_or(ids.first(), |segment| segment.base);
+    let mut walk = Walk { id: ids.current(), known, expected, ended: false, damage: Vec::new(), each };
     let mut at = 0;
     while at < segments.len() {
         let limit = segments.get(at + 1).map_or(u64::MAX, |next| next.base);
@@ -66,6 +67,7 @@ pub(crate) fn recover(
         let path = dir.join(segment.file_name());
         let content = Bytes::from(disk.read(&path).map_err(Error::io("read", &path))?);
         segment.bytes = content.len() as u64;
+        walk.id = ids.of(segment.base);
         let uncertain = walk.segment(segment, limit, &path, &content)?;
         keep(disk, &path, &content, &uncertain).map_err(Error::io("write", &path))?;
         at += 1;
@@ -74,18 +76,18 @@ pub(crate) fn recover(
     if walk.expected <= end && !walk.ended {
         walk.lost(end, &path);
     }
-    let next = walk.expected.max(known + 1);
+    let next = walk.expected.max(known + 1).max(ids.first());
     Ok(Recovery { segments, next, damage: walk.damage })
 }
 
 /// The greatest position that the log itself proves to have been durable.
-fn known_durable(disk: &dyn Disk, dir: &Path, id: WalId, segments: &[Segment]) -> Result<u64, Error> {
+fn known_durable(disk: &dyn Disk, dir: &Path, ids: &Ids, segments: &[Segment]) -> Result<u64, Error> {
     let mut known = segments.last().map_or(0, |segment| segment.base.saturating_sub(1));
     // Frames of the newest segment that holds any prove more than all earlier ones.
     for segment in segments.iter().rev() {
         let path = dir.join(segment.file_name());
         let content = disk.read(&path).map_err(Error::io("read", &path))?;
-        let spots = find_frames(id, segment.generation, &content);
+        let spots = find_frames(ids.of(segment.base), segment.generation, &content);
         if let Some(durable) = spots.iter().map(|spot| spot.head.durable).max() {
             known = known.max(durable);
             break;
@@ -109,6 +111,7 @@ fn keep(disk: &dyn Disk, path: &Path, content: &[u8], uncertain: &[Spot]) -> std
 }
 
 struct Walk<'a> {
+    /// Of the segment that is walked.
     id: WalId,
     known: u64,
     expected: u64,
@@ -135,7 +138,7 @@ impl Walk<'_> {
             if sequence > self.expected && !self.lost(sequence - 1, path) {
                 break;
             }
-            let Some(located) = self.read(spot, content, path) else {
+            let Some(located) = read(self.id, spot, content, path) else {
                 if self.lost(sequence, path) {
                     continue;
                 }
@@ -154,17 +157,6 @@ impl Walk<'_> {
         Ok(uncertain)
     }
 
-    fn read(&self, spot: Spot, content: &Bytes, path: &Path) -> Option<Located> {
-        let (header, payload) = spot.body(self.id, content)?;
-        match FrameHeader::decode(header) {
-            Ok(header) => Some(Located { position: spot.head.sequence, header, payload: content.slice(payload) }),
-            Err(detail) => {
-                tracing::error!(path = %path.display(), position = spot.head.sequence, detail, "unreadable frame");
-                None
-            }
-        }
-    }
-
     /// Frames from the expected one to `last` are missing. Whether reading goes on: damage that was durable is stepped
     /// over, a torn tail ends the log.
     fn lost(&mut self, last: u64, path: &Path) -> bool {
@@ -180,11 +172,22 @@ impl Walk<'_> {
     }
 }
 
+fn read(id: WalId, spot: Spot, content: &Bytes, path: &Path) -> Option<Located> {
+    let (header, payload) = spot.body(id, content)?;
+    match FrameHeader::decode(header) {
+        Ok(header) => Some(Located { position: spot.head.sequence, header, payload: content.slice(payload) }),
+        Err(detail) => {
+            tracing::error!(path = %path.display(), position = spot.head.sequence, detail, "unreadable frame");
+            None
+        }
+    }
+}
+
 /// Reads the sound frames of `positions` again, in order. The positions are durable; frames that are gone meanwhile
 /// are left out.
 pub(crate) fn read_range(
     disk: &dyn Disk,
-    id: WalId,
+    ids: &Ids,
     files: &[(Segment, PathBuf)],
     positions: RangeInclusive<u64>,
     each: &mut dyn FnMut(Located),
@@ -199,6 +202,7 @@ pub(crate) fn read_range(
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(error) => return Err(Error::io("read", path)(error)),
         };
+        let id = ids.of(segment.base);
         for spot in find_frames(id, segment.generation, &content) {
             let sequence = spot.head.sequence;
             if sequence >= limit || sequence > *positions.end() {

@@ -13,6 +13,7 @@ use crate::disk::Disk;
 use crate::simulation::SimDisk;
 use crate::wal::frame::{WalId, find_frames};
 use crate::wal::header::{DerivedHeader, FrameHeader};
+use crate::wal::id::Ids;
 use crate::wal::reader::{Recovery, read_range, recover};
 use crate::wal::segment::Segments;
 use crate::wal::writer::{Frame, Writer};
@@ -49,7 +50,7 @@ struct Log {
 
 fn open(disk: &SimDisk) -> Log {
     let mut found = Vec::new();
-    let recovery = recover(disk, &dir(), ID, &mut |located| {
+    let recovery = recover(disk, &dir(), &Ids::new(ID), &mut |located| {
         let FrameHeader::Derived(header) = &located.header else { panic!("what was written") };
         assert!(located.payload.iter().all(|&byte| byte == header.position.to_le_bytes()[0]));
         found.push((located.position, header.position));
@@ -261,7 +262,8 @@ fn a_range_is_read_again_in_order() {
     let durable = write(&mut log, &mut 1, 24);
     let (from, to) = (durable[3].0, durable[30].0);
     let mut found = Vec::new();
-    read_range(&disk, ID, &log.segments.files(), from..=to, &mut |located| found.push(located.position)).expect("read");
+    read_range(&disk, &Ids::new(ID), &log.segments.files(), from..=to, &mut |located| found.push(located.position))
+        .expect("read");
     assert_eq!(found, (from..=to).collect::<Vec<_>>());
 }
 
