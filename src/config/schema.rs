@@ -349,6 +349,12 @@ const STORAGE: &[Setting] = &[
         show: |config| quote(show_duration(config.storage.removed_keep)),
         set: |config, text| parse_duration(text).map(|duration| config.storage.removed_keep = duration),
     },
+    Setting {
+        key: "scrub_every",
+        doc: "How often the checksum of every Parquet file is taken again in the background, slowly; a damaged file goes to quarantine. 0s: never.",
+        show: |config| quote(show_duration(config.storage.scrub_every)),
+        set: |config, text| parse_duration(text).map(|duration| config.storage.scrub_every = duration),
+    },
     retention!("retention.spans", Table::Spans),
     retention!("retention.logs", Table::Logs),
     retention!("retention.metrics", Table::Metrics),

@@ -51,7 +51,12 @@ impl Core {
                 self.counters.compaction_failures.fetch_add(1, Ordering::Relaxed);
                 return Err(error);
             }
-            Err(Failure::Input(part, error)) => return self.leave_alone(shared, &part, &error),
+            Err(Failure::Input(part, error)) => {
+                if self.suspect(tenant, table, &part)? {
+                    return Ok(());
+                }
+                return self.leave_alone(shared, &part, &error);
+            }
         };
         self.pass(Point::Merged)?;
         let mut log = shared.lock();

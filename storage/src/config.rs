@@ -70,6 +70,8 @@ pub struct Config {
     pub checkpoint_every: u64,
     /// How long a file stays that compaction or retention removed, for those who read it.
     pub removed_keep: Duration,
+    /// How often the checksum of every part is taken again in the background; zero never does.
+    pub scrub_every: Duration,
 }
 
 impl Default for Config {
@@ -97,6 +99,7 @@ impl Default for Config {
             delta_log_keep: Duration::from_secs(86_400),
             checkpoint_every: 100,
             removed_keep: Duration::from_secs(3600),
+            scrub_every: Duration::from_secs(7 * 86_400),
         }
     }
 }

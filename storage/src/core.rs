@@ -13,6 +13,7 @@ use tracelake_model::{Clock, Decoder, Fault, Refusal};
 
 use crate::config::Config;
 use crate::counter::Counters;
+use crate::damage::Register;
 use crate::dedup::Dedup;
 use crate::disk::{Disk, Lock};
 use crate::feed::Feed;
@@ -53,6 +54,8 @@ pub(crate) struct Core {
     pub(crate) flush_signal: FlushSignal,
     pub(crate) keeper: Keeper,
     pub(crate) counters: Counters,
+    /// What is known to be damaged.
+    pub(crate) register: Arc<Register>,
     /// Set between start and close.
     pub(crate) accepting: AtomicBool,
     /// Why the last flush failed.

@@ -27,6 +27,8 @@ pub(crate) struct Counters {
     /// Parts for which the disk was too full.
     pub(crate) removed_by_share: Volume,
     pub(crate) removed_by_bytes: Volume,
+    /// Parts whose checksum was taken again.
+    pub(crate) scrubbed: Volume,
     pub(crate) deleted_files: AtomicU64,
     pub(crate) deleted_bytes: AtomicU64,
     pub(crate) damaged: AtomicU64,

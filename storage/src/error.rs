@@ -64,6 +64,20 @@ pub enum Error {
         /// What is wrong with it.
         detail: String,
     },
+    /// A table that another program changed so that we cannot read it any more.
+    #[error("{path}: {detail}; another program changed this table, undo that with it", path = .path.display())]
+    Foreign {
+        /// Which table.
+        path: PathBuf,
+        /// What it needs of a reader.
+        detail: String,
+    },
+    /// A table whose log cannot be read.
+    #[error("{0}; tracelake check tells more, tracelake check --repair moves what is damaged aside")]
+    OutOfService(String),
+    /// A backup that cannot be made or restored as asked.
+    #[error("{0}")]
+    Backup(String),
     /// Rows could not be turned into a part or back.
     #[error("cannot convert rows")]
     Arrow(#[from] arrow::error::ArrowError),
@@ -82,15 +96,23 @@ impl Error {
     /// What an asker can do about it.
     pub fn kind(&self) -> Fault {
         match self {
-            Self::Config(_) => Fault::Invalid,
-            Self::Closed | Self::Locked(_) | Self::Flush(_) | Self::Bucket { .. } => Fault::Unavailable,
+            Self::Config(_) | Self::Backup(_) => Fault::Invalid,
+            Self::Closed | Self::Locked(_) | Self::Flush(_) | Self::OutOfService(_) | Self::Bucket { .. } => {
+                Fault::Unavailable
+            }
             Self::Unconditional { .. }
             | Self::Format { .. }
             | Self::Io { .. }
             | Self::Damaged { .. }
+            | Self::Foreign { .. }
             | Self::Arrow(_)
             | Self::Started(_) => Fault::Internal,
         }
+    }
+
+    /// Whether a file that was looked for is not there.
+    pub(crate) fn is_absence(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
     /// Wraps what the system said about a path.

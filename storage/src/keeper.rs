@@ -6,11 +6,15 @@ use std::time::Duration;
 use object_store::path::Path as Location;
 use parking_lot::{Condvar, Mutex};
 
+use crate::check::scrub::Scrub;
+
 /// The state.
 #[derive(Debug, Default)]
 pub(crate) struct Keeper {
     /// Parts that cannot be merged.
     pub(crate) left_alone: Mutex<HashSet<Location>>,
+    /// Which parts were looked at.
+    pub(crate) scrub: Scrub,
     stopped: Mutex<bool>,
     ready: Condvar,
 }

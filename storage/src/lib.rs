@@ -17,6 +17,8 @@
 //! | `part/` | one Parquet file |
 //! | `table/` `logs.rs` | the Delta log of a table; all of them |
 //! | `document.rs` `durable.rs` | the small documents that people edit; their files |
+//! | `check/` `checksum.rs` | whether everything on disk is as it was written |
+//! | `damage.rs` `quarantine.rs` | what is known to be damaged; damaged files out of service |
 //! | `config.rs` `error.rs` `counter.rs` `stats.rs` | limits, failures, figures |
 //! | `seam.rs` `disk.rs` | what tests replace; files, so that they can cut the power (`simulation.rs`) |
 //! | `files/` `name.rs` | the files of tables: in a directory of a disk, in an object store; unused names |
@@ -24,10 +26,13 @@
 
 mod audit;
 mod bucket;
+mod check;
+mod checksum;
 mod compact;
 mod config;
 mod core;
 mod counter;
+mod damage;
 mod dedup;
 mod derived;
 mod disk;
@@ -47,6 +52,7 @@ mod open;
 mod part;
 mod place;
 mod plan;
+mod quarantine;
 mod queue;
 mod replay;
 mod retain;
@@ -70,7 +76,9 @@ mod write;
 mod tests;
 
 pub use bucket::settings::S3;
+pub use check::report::{CheckAsk, CheckProgress, CheckReport, Finding, FindingKind, TableReport};
 pub use config::{Config, Durability};
+pub use damage::Gap;
 pub use error::Error;
 pub use part::file::Part;
 pub use signal::FlushReport;

@@ -7,9 +7,11 @@ use object_store::path::Path as Location;
 use parking_lot::Mutex;
 use tracelake_model::{Table, TenantId};
 
+use crate::damage::Register;
 use crate::error::Error;
 use crate::files::file::Files;
 use crate::table::action::Keep;
+use crate::table::inspect::inspect;
 use crate::table::log::TableLog;
 
 /// One committer, shared by those who hold it for a moment.
@@ -20,13 +22,24 @@ pub(crate) struct Logs {
     files: Arc<dyn Files>,
     wal: String,
     keep: Keep,
+    register: Arc<Register>,
     open: Mutex<HashMap<(TenantId, Table), SharedLog>>,
+    /// Transactions of tables that cannot be read, as far as their logs still tell.
+    closed: Mutex<HashMap<(TenantId, Table), HashMap<String, u64>>>,
 }
 
 impl Logs {
-    /// Opens every table that exists below the data root.
-    pub(crate) fn open(files: &Arc<dyn Files>, wal: String, keep: Keep) -> Result<Self, Error> {
-        let logs = Self { files: Arc::clone(files), wal, keep, open: Mutex::default() };
+    /// Opens every table that exists below the data root. One whose log is damaged is noted in `register`, and the others
+    /// are served.
+    pub(crate) fn open(
+        files: &Arc<dyn Files>,
+        wal: String,
+        keep: Keep,
+        register: &Arc<Register>,
+    ) -> Result<Self, Error> {
+        let (files, register, open, closed) =
+            (Arc::clone(files), Arc::clone(register), Mutex::default(), Mutex::default());
+        let logs = Self { files, wal, keep, register, open, closed };
         logs.discover()?;
         Ok(logs)
     }
@@ -39,14 +52,46 @@ impl Logs {
             let Ok(tenant) = TenantId::new(&name) else { continue };
             let tables = below(&Location::from(name))?;
             for table in Table::ALL.into_iter().filter(|table| tables.iter().any(|name| name == table.as_str())) {
-                self.get(&tenant, table)?;
+                match self.get(&tenant, table) {
+                    Err(error @ (Error::Damaged { .. } | Error::Foreign { .. } | Error::Arrow(_))) => {
+                        self.close(&tenant, table, &error)?;
+                    }
+                    Err(Error::OutOfService(_)) => {}
+                    opened => drop(opened?),
+                }
             }
         }
         Ok(())
     }
 
+    /// A table cannot be read. Its numbers go on all the same, as far as they are known.
+    fn close(&self, tenant: &TenantId, table: Table, error: &Error) -> Result<(), Error> {
+        tracing::error!(%error, %tenant, %table, "the table is out of service, its new rows stay in the log");
+        let seen = inspect(self.files.as_ref(), &Location::from(format!("{tenant}/{table}")), table)?;
+        self.closed.lock().insert((tenant.clone(), table), seen.txns);
+        self.register.close(tenant, table, &error.to_string());
+        Ok(())
+    }
+
+    /// A table that was closed begins anew.
+    pub(crate) fn reopen(&self, tenant: &TenantId, table: Table) -> Result<SharedLog, Error> {
+        self.closed.lock().remove(&(tenant.clone(), table));
+        self.register.reopen(tenant, table);
+        self.get(tenant, table)
+    }
+
+    /// How far a derived stream is in tables that cannot be read.
+    pub(crate) fn derived_in_closed(&self, source: &str) -> Vec<(TenantId, u64)> {
+        let txn = format!("derived/{source}");
+        let closed = self.closed.lock();
+        closed.iter().filter_map(|((tenant, _), txns)| Some((tenant.clone(), *txns.get(&txn)?))).collect()
+    }
+
     /// The committer of a table, opened when it is not yet.
     pub(crate) fn get(&self, tenant: &TenantId, table: Table) -> Result<SharedLog, Error> {
+        if let Some(why) = self.register.closed(tenant, table) {
+            return Err(Error::OutOfService(format!("{tenant}/{table} is out of service: {why}")));
+        }
         let mut open = self.open.lock();
         if let Some(log) = open.get(&(tenant.clone(), table)) {
             return Ok(Arc::clone(log));
@@ -74,7 +119,9 @@ impl Logs {
     pub(crate) fn derived(&self, tenant: &TenantId, source: &str) -> u64 {
         let of_tenant = self.all().into_iter().filter(|(of, ..)| of == tenant);
         let ours = self.stream(source);
-        of_tenant.map(|(_, _, log)| log.lock().derived(&ours)).max().unwrap_or(0)
+        let open = of_tenant.map(|(_, _, log)| log.lock().derived(&ours));
+        let closed = self.derived_in_closed(&ours).into_iter().filter(|(of, _)| of == tenant);
+        open.chain(closed.map(|(_, far)| far)).max().unwrap_or(0)
     }
 
     /// What a derived stream is called in a table's log: positions are those of our WAL, and other servers have theirs.

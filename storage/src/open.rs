@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use crate::config::Config;
 use crate::core::Core;
 use crate::counter::Counters;
+use crate::damage::Register;
 use crate::dedup::Dedup;
 use crate::disk::{Disk, Lock, replace};
 use crate::error::Error;
@@ -17,6 +18,7 @@ use crate::feed::Feed;
 use crate::flush::HASHES_FILE;
 use crate::keeper::Keeper;
 use crate::logs::Logs;
+use crate::quarantine;
 use crate::queue::Queue;
 use crate::replay::Replay;
 use crate::seam::Seams;
@@ -28,7 +30,7 @@ use crate::wal::segment::Segments;
 use crate::wal::writer::Writer;
 
 pub(crate) const FORMAT: &str = "tracelake 1";
-const FORMAT_FILE: &str = "FORMAT";
+pub(crate) const FORMAT_FILE: &str = "FORMAT";
 
 /// Opens (or makes) a data directory and replays its log. The log of a copied directory goes on under a new id, once
 /// everything that came with it is in the tables.
@@ -49,7 +51,11 @@ pub(crate) fn open(config: Config, seams: &Seams) -> Result<Core, Error> {
     let config = core.config.clone();
     // Lets go of the directory's lock.
     drop(core);
-    open_as_it_is(config, seams)
+    let core = open_as_it_is(config, seams)?;
+    for (_, _, log) in core.logs.all() {
+        log.lock().carry_streams(&old.to_text(), core.clock.now())?;
+    }
+    Ok(core)
 }
 
 fn open_as_it_is(config: Config, seams: &Seams) -> Result<Core, Error> {
@@ -64,9 +70,12 @@ fn open_as_it_is(config: Config, seams: &Seams) -> Result<Core, Error> {
     write_format(files, &config.data_dir)?;
     let ids = Ids::open(files, &wal_dir)?;
     let (log, removed, checkpoint_every) = (config.delta_log_keep, config.removed_keep, config.checkpoint_every);
-    let logs = Logs::open(&seams.files, ids.current().to_text(), Keep { log, removed, checkpoint_every })?;
+    let register = Arc::new(Register::default());
+    let keep = Keep { log, removed, checkpoint_every };
+    let logs = Logs::open(&seams.files, ids.current().to_text(), keep, &register)?;
+    quarantine::remember(seams.files.as_ref(), &register)?;
     let mut dedup = Dedup::new(config.dedup_window, config.dedup_hashes_max);
-    load_hashes(files, &wal_dir, &mut dedup)?;
+    load_hashes(files, &wal_dir, &mut dedup, &register)?;
     let mut replay = Replay::new(seams, &wal_dir, &logs, dedup, ids.first());
     let recovery = recover(files, &wal_dir, &ids, &mut |located| replay.apply(&located))?;
     let (next, tail, dedup, undecodable) = replay.finish(recovery.next);
@@ -99,6 +108,7 @@ fn open_as_it_is(config: Config, seams: &Seams) -> Result<Core, Error> {
         segments,
         logs,
         counters,
+        register,
     })
 }
 
@@ -123,7 +133,8 @@ pub(crate) fn write_format(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
     replace(disk, dir, FORMAT_FILE, format!("{FORMAT}\n").as_bytes()).map_err(Error::io("write", &path))
 }
 
-fn take_lock(disk: &dyn Disk, data_dir: &Path, wal_dir: &Path) -> Result<Box<dyn Lock>, Error> {
+/// Takes the lock of a data directory; it is held as long as the answer lives.
+pub(crate) fn take_lock(disk: &dyn Disk, data_dir: &Path, wal_dir: &Path) -> Result<Box<dyn Lock>, Error> {
     let path = wal_dir.join("lock");
     disk.lock(&path).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => Error::Locked(data_dir.to_owned()),
@@ -131,12 +142,12 @@ fn take_lock(disk: &dyn Disk, data_dir: &Path, wal_dir: &Path) -> Result<Box<dyn
     })
 }
 
-fn load_hashes(disk: &dyn Disk, wal_dir: &Path, dedup: &mut Dedup) -> Result<(), Error> {
+fn load_hashes(disk: &dyn Disk, wal_dir: &Path, dedup: &mut Dedup, register: &Register) -> Result<(), Error> {
     let path = wal_dir.join(HASHES_FILE);
     match disk.read(&path) {
         Ok(content) => {
             if !dedup.load(&content) {
-                tracing::error!(path = %path.display(), "damaged: older payloads sent again are stored again");
+                register.note(&format!("{} is damaged: older payloads sent again are stored again", path.display()));
             }
             Ok(())
         }

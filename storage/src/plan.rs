@@ -103,6 +103,7 @@ mod tests {
                 time_max: NOW,
                 date: (*date).to_owned(),
                 stored: NOW,
+                checksum: None,
             })
         };
         sizes.iter().enumerate().map(part).collect()

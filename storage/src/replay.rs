@@ -42,6 +42,9 @@ impl<'a> Replay<'a> {
             tail.raise_audit_seq(&tenant, log.derived(AUDIT_SEQ));
             flushed.insert((tenant, table), log.flushed().0);
         }
+        for (tenant, seq) in logs.derived_in_closed(AUDIT_SEQ) {
+            tail.raise_audit_seq(&tenant, seq);
+        }
         let (decoder, disk) = (seams.decoder.as_ref(), seams.disk.as_ref());
         Self { decoder, disk, wal_dir, flushed, first, tail, dedup, undecodable: 0 }
     }

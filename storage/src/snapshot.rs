@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::RecordBatch;
 use tracelake_model::{Batch, Table, TenantId};
 
+use crate::damage::{Gap, Register};
 use crate::part::file::Part;
 
 pub(crate) const TABLES: usize = Table::ALL.len();
@@ -39,11 +40,33 @@ pub struct Snapshot {
     parts: [Arc<[Arc<Part>]>; TABLES],
     layers: Vec<Layer>,
     tail: [OnceLock<Vec<RecordBatch>>; TABLES],
+    gaps: [Arc<[Gap]>; TABLES],
+    closed: [Option<Arc<str>>; TABLES],
 }
 
 impl Snapshot {
     pub(crate) fn new(tenant: TenantId, parts: [Arc<[Arc<Part>]>; TABLES], layers: Vec<Layer>) -> Self {
-        Self { tenant, parts, layers, tail: Default::default() }
+        let gaps = std::array::from_fn(|_| Arc::from([]));
+        Self { tenant, parts, layers, tail: Default::default(), gaps, closed: Default::default() }
+    }
+
+    /// The same with what is known to be missing. What is told may be missing already or about to.
+    pub(crate) fn with_damage(mut self, register: &Register) -> Self {
+        for table in Table::ALL {
+            self.gaps[table as usize] = register.gaps(&self.tenant, table);
+            self.closed[table as usize] = register.closed(&self.tenant, table);
+        }
+        self
+    }
+
+    /// Rows of a table that are missing here, because their files are damaged.
+    pub fn gaps(&self, table: Table) -> &[Gap] {
+        &self.gaps[table as usize]
+    }
+
+    /// Why a table cannot be read at all, if it cannot: then its parts are not named here.
+    pub fn out_of_service(&self, table: Table) -> Option<&str> {
+        self.closed[table as usize].as_deref()
     }
 
     /// Whose rows these are.

@@ -66,6 +66,7 @@ pub(crate) fn samples(core: &Core) -> Vec<Sample> {
         gauge("tracelake_storage_tap_behind", "1 while taps read from the log.", u64::from(behind)),
     ];
     samples.extend(upkeep_samples(core));
+    samples.extend(core.register.samples());
     samples
 }
 
@@ -85,6 +86,12 @@ fn upkeep_samples(core: &Core) -> Vec<Sample> {
         counter("tracelake_storage_compacted_rows_out_total", "Rows of merged parts.", read(&to.rows)),
         counter("tracelake_storage_compacted_bytes_in_total", "Bytes of parts that were merged.", read(&from.bytes)),
         counter("tracelake_storage_compacted_bytes_out_total", "Bytes of merged parts.", read(&to.bytes)),
+        counter(
+            "tracelake_storage_scrubbed_parts_total",
+            "Parts whose checksum was taken again.",
+            read(&counters.scrubbed.parts),
+        ),
+        counter("tracelake_storage_scrubbed_bytes_total", "Bytes of them.", read(&counters.scrubbed.bytes)),
         counter("tracelake_storage_deleted_files_total", "Removed files deleted.", read(&counters.deleted_files)),
         counter("tracelake_storage_deleted_bytes_total", "Bytes of deleted files.", read(&counters.deleted_bytes)),
     ];

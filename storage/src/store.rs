@@ -16,6 +16,8 @@ use tracelake_model::{
 };
 
 use crate::bucket::counted::Requests;
+use crate::check::report::{CheckAsk, CheckProgress, CheckReport};
+use crate::check::run::check_directory;
 use crate::config::Config;
 use crate::core::{Core, Origin, unavailable};
 use crate::dedup::{Claim, Outcome};
@@ -24,6 +26,7 @@ use crate::driver::{self, Driver};
 use crate::error::Error;
 use crate::home::Home;
 use crate::open;
+use crate::part::file::Part;
 use crate::queue::Entry;
 use crate::rows::memory_bytes;
 use crate::seam::Seams;
@@ -81,7 +84,42 @@ impl Store {
 
     /// Parts and tail of this instant: every durable row of the tenant exactly once.
     pub fn snapshot(&self, tenant: &TenantId) -> Snapshot {
-        self.core.tail.lock().snapshot(tenant)
+        let snapshot = self.core.tail.lock().snapshot(tenant);
+        snapshot.with_damage(&self.core.register)
+    }
+
+    /// Looks at a part that could not be read. True: it is damaged and out of service from now on, snapshots leave it out
+    /// and say so.
+    pub async fn suspect(&self, tenant: &TenantId, table: Table, part: Arc<Part>) -> Result<bool, Error> {
+        let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
+        off_thread(move || core.suspect(&tenant, table, &part)).await?
+    }
+
+    /// Checks everything on disk while the store runs. `tell` hears how far it is and says whether to go on.
+    pub async fn check(
+        &self,
+        ask: CheckAsk,
+        mut tell: impl FnMut(CheckProgress) -> bool + Send + 'static,
+    ) -> Result<CheckReport, Error> {
+        let core = Arc::clone(&self.core);
+        off_thread(move || core.check(ask, &mut tell)).await?
+    }
+
+    /// Checks everything on disk of a directory that no server uses. Blocks.
+    pub fn check_directory(
+        config: &Config,
+        clock: &dyn Clock,
+        ask: CheckAsk,
+        tell: &mut dyn FnMut(CheckProgress) -> bool,
+    ) -> Result<CheckReport, Error> {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let files = Home::open(config, Arc::clone(&disk))?.files();
+        check_directory((&disk, &files), &config.data_dir, clock, ask, tell)
+    }
+
+    /// What is known to be damaged or missing, a sentence each with the remedy; empty when all is well.
+    pub fn damage(&self) -> Vec<String> {
+        self.core.register.sentences()
     }
 
     /// Moves the tail to Parquet now; everything acknowledged before the call is committed when it returns.

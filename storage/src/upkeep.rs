@@ -1,4 +1,5 @@
-//! What runs beside appends and flushes, on one thread: retention, merging parts, deleting files.
+//! What runs beside appends and flushes, on one thread: retention, merging parts, deleting files,
+//! looking at parts again.
 //!
 //! Each round does what there is to do and waits for the next. A merge pauses as long as it works, so that it takes
 //! half a core at most; it ends within a moment when the store closes.
@@ -22,6 +23,9 @@ const REST_MAX: Duration = Duration::from_millis(200);
 impl Core {
     /// Rounds until told to stop.
     pub(crate) fn run_upkeep(&self) {
+        if let Err(error) = self.look_for_parts() {
+            tracing::warn!(%error, "not all parts could be looked for");
+        }
         let mut orphans_due = UnixNano(0);
         let mut pause = Duration::ZERO;
         while !self.keeper.wait(pause) {
@@ -54,9 +58,9 @@ impl Core {
         };
         while self.compact_step(&mut go_on)? {
             if !go_on() {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
+        self.scrub_step(&mut |rest| !self.keeper.wait(rest)).map(drop)
     }
 }

@@ -111,6 +111,17 @@ impl Files for DiskFiles {
         Ok(names)
     }
 
+    fn copy(&self, from: &Location, to: &Location) -> io::Result<()> {
+        let directory = self.parent(to);
+        self.disk.create_dir(&directory)?;
+        self.disk.link(&self.path(from), &self.path(to))?;
+        self.disk.sync_dir(&directory)
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn remove(&self, at: &Location) -> io::Result<bool> {
         or_gone(self.disk.remove(&self.path(at))).map(|removed| removed.is_some())
     }

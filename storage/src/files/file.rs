@@ -31,6 +31,25 @@ pub(crate) trait Files: Send + Sync + fmt::Debug {
     fn list(&self, dir: &Location) -> io::Result<Vec<Found>>;
     /// The names of the directories right below a directory, in no order; none when it is missing.
     fn directories(&self, dir: &Location) -> io::Result<Vec<String>>;
+    /// Gives a file's content a second name that nobody uses; `AlreadyExists` when somebody does. Deliberately general:
+    /// places that can do it without moving bytes do so.
+    fn copy(&self, from: &Location, to: &Location) -> io::Result<()> {
+        let source = self.open(from)?;
+        let (mut draft, mut at) = (self.create(to)?, 0);
+        while at < source.bytes() {
+            let piece = source.read_at(at, COPY_BYTES)?;
+            if piece.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            draft.write_all(&piece)?;
+            at += piece.len() as u64;
+        }
+        draft.finish().map(drop)
+    }
+    /// Whether [`Files::path`] is a path of this machine's disk.
+    fn is_local(&self) -> bool {
+        false
+    }
     /// Removes a file; false when it was not there. A removal need not be durable: it is tried again.
     fn remove(&self, at: &Location) -> io::Result<bool>;
     /// Makes sure that names in a directory are durable that an earlier, failed call may have left.
@@ -68,6 +87,8 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
     fn read_at(&self, offset: u64, bytes: usize) -> io::Result<Bytes>;
 }
 
+/// Bytes that are copied at once.
+const COPY_BYTES: usize = 1 << 20;
 /// Bytes that a sequential read fetches at once.
 const READ_AHEAD_BYTES: usize = 64 << 10;
 

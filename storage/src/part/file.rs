@@ -21,6 +21,8 @@ pub struct Part {
     pub date: String,
     /// When the newest of its rows were stored, by the millisecond; merging parts does not make rows younger.
     pub stored: UnixNano,
+    /// XXH3-64 of the file; `None` where another program or an older version wrote it.
+    pub checksum: Option<u64>,
 }
 
 /// A part whose file is durable but which no commit names yet.

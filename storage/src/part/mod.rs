@@ -10,6 +10,7 @@
 //! | `merge.rs` `input.rs` | [`merge::Merge`]: parts of one day become one; each as it is read |
 //! | `sort.rs` | the order of rows in a part |
 //! | `encoding.rs` | how each column is encoded |
+//! | `verify.rs` | whether a file is what its commit says |
 //! | `stats.rs` | what a commit says about the columns of a part |
 
 mod encoding;
@@ -18,6 +19,7 @@ mod input;
 pub(crate) mod merge;
 pub(crate) mod sort;
 mod stats;
+pub(crate) mod verify;
 pub(crate) mod writer;
 
 #[cfg(test)]

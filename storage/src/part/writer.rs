@@ -15,6 +15,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use tracelake_model::{Table, TenantId, UnixNano};
 
+use crate::checksum::Summed;
 use crate::error::Error;
 use crate::files::file::{Draft, Files};
 use crate::name::unique;
@@ -82,7 +83,7 @@ pub(crate) struct PartWriter {
     location: Location,
     date: String,
     table: Table,
-    writer: ArrowWriter<Box<dyn Draft>>,
+    writer: ArrowWriter<Summed<Box<dyn Draft>>>,
     rows: u64,
     time_min: i64,
     time_max: i64,
@@ -103,7 +104,7 @@ impl PartWriter {
         // The writer turns dictionaries to plain text by itself: the Arrow schema is left out of the file.
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let draft = files.create(&location).map_err(Error::io("make", &files.path(&location)))?;
-        let writer = ArrowWriter::try_new_with_options(draft, table.schema(), options).map_err(failed)?;
+        let writer = ArrowWriter::try_new_with_options(Summed::new(draft), table.schema(), options).map_err(failed)?;
         let (time_min, time_max) = (i64::MAX, i64::MIN);
         Ok(Self { location, date: date.to_owned(), table, writer, rows: 0, time_min, time_max })
     }
@@ -128,7 +129,8 @@ impl PartWriter {
     /// Ends the file and makes it durable with its directory.
     pub(crate) fn finish(mut self, stored: UnixNano) -> Result<NewPart, Error> {
         let metadata = self.writer.finish().map_err(failed)?;
-        let durable = self.writer.inner_mut().finish();
+        let checksum = Some(self.writer.inner_mut().sum());
+        let durable = self.writer.inner_mut().inner_mut().finish();
         let bytes = durable.map_err(|fault| Error::Flush(format!("{} is not durable: {fault}", self.location)))?;
         Ok(NewPart {
             stats: stats::describe(&self.table.file_schema(), &metadata),
@@ -140,6 +142,7 @@ impl PartWriter {
                 time_max: UnixNano(self.time_max),
                 date: self.date,
                 stored,
+                checksum,
             },
         })
     }

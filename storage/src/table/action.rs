@@ -15,9 +15,12 @@ use object_store::path::Path as Location;
 use serde_json::json;
 use tracelake_model::{Table, UnixNano, column};
 
+use crate::checksum;
 use crate::error::Error;
 use crate::name::unique;
 use crate::part::file::{NewPart, Part};
+use crate::table::entry;
+use crate::table::live::CHECKSUM_TAG;
 
 /// How a table keeps what is past, as it promises to other writers too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,18 +41,23 @@ impl Default for Keep {
 
 /// Why a commit is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub(crate) enum Purpose<'a> {
     /// New rows.
     Append,
     /// The same rows in other parts.
     Compact,
     /// Rows go for good.
     Drop,
+    /// Rows go because their file is damaged, and how.
+    Quarantine(&'a str),
 }
+
+/// In the commit that takes a damaged part out of service: what is wrong with it.
+const REASON: &str = "tracelake.damage";
 
 /// What a commit changes.
 pub(crate) struct Commit<'a> {
-    pub(crate) purpose: Purpose,
+    pub(crate) purpose: Purpose<'a>,
     pub(crate) removed: &'a [Arc<Part>],
     pub(crate) added: &'a [NewPart],
     pub(crate) txns: &'a [(String, u64)],
@@ -74,14 +82,21 @@ pub(crate) fn encode(
             let operation = DeltaOperation::Optimize { predicate: None, target_size: 0 };
             (operation, "OPTIMIZE", vec![("predicate", json!("[]"))])
         }
-        Purpose::Drop => (DeltaOperation::Delete { predicate: None }, "DELETE", vec![("predicate", json!("[]"))]),
+        Purpose::Drop | Purpose::Quarantine(_) => {
+            (DeltaOperation::Delete { predicate: None }, "DELETE", vec![("predicate", json!("[]"))])
+        }
     };
+    let mut about = HashMap::from([(entry::SEAL.to_owned(), json!(checksum::UNSEALED))]);
+    if let Purpose::Quarantine(reason) = commit.purpose {
+        about.insert(REASON.to_owned(), json!(reason));
+    }
     let info = CommitInfo {
         timestamp: Some(millis),
         operation: Some(name.into()),
         operation_parameters: Some(parameters.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
         is_blind_append: Some(commit.purpose == Purpose::Append),
-        engine_info: Some(concat!("tracelake/", env!("CARGO_PKG_VERSION")).into()),
+        engine_info: Some(concat!("tracelake/", env!("CARGO_PKG_VERSION"), " (sealed)").into()),
+        info: about,
         ..CommitInfo::default()
     };
     actions.insert(0, Action::CommitInfo(info));
@@ -89,7 +104,7 @@ pub(crate) fn encode(
     actions.extend(commit.removed.iter().map(|part| Action::Remove(remove(part, data_change, millis))));
     let stored = |part: &NewPart| match commit.purpose {
         Purpose::Append => millis,
-        Purpose::Compact | Purpose::Drop => part.part.stored.0.div_euclid(1_000_000),
+        Purpose::Compact | Purpose::Drop | Purpose::Quarantine(_) => part.part.stored.0.div_euclid(1_000_000),
     };
     actions.extend(commit.added.iter().map(|part| Action::Add(add(part, data_change, stored(part)))));
     let txns = commit.txns.iter().map(|(id, version)| {
@@ -97,7 +112,9 @@ pub(crate) fn encode(
         Transaction::new_with_last_update(id, version, Some(millis))
     });
     let commit = CommitData::new(actions, operation, HashMap::new(), txns.collect());
-    commit.get_bytes().map_err(|fault| refused(table, &fault))
+    let mut text = commit.get_bytes().map_err(|fault| refused(table, &fault))?.to_vec();
+    checksum::seal(entry::SEAL, &mut text);
+    Ok(text.into())
 }
 
 /// The path of a part relative to its table.
@@ -129,6 +146,7 @@ fn add(new: &NewPart, data_change: bool, stored_millis: i64) -> Add {
         modification_time: stored_millis,
         data_change,
         stats: Some(new.stats.clone()),
+        tags: new.part.checksum.map(|sum| HashMap::from([(CHECKSUM_TAG.to_owned(), Some(checksum::to_text(sum)))])),
         ..Add::default()
     }
 }

@@ -13,9 +13,11 @@ use deltalake_core::checkpoints::create_checkpoint;
 use object_store::path::Path as Location;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde::{Deserialize, Serialize};
 use tracelake_model::UnixNano;
 use url::Url;
 
+use crate::checksum::{self, Seal, check_seal};
 use crate::error::Error;
 use crate::files::file::{Files, Found};
 use crate::table::entry::{self, Line};
@@ -25,6 +27,8 @@ const COLUMNS: [&str; 5] = ["add", "remove", "txn", "protocol", "metaData"];
 
 const ENDING: &str = ".checkpoint.parquet";
 const HINT: &str = "_last_checkpoint";
+const SUMS_START: &str = "_checkpoint_";
+const SUMS_END: &str = ".xxh3";
 /// The scheme means nothing: the files are handed to the crate.
 const ROOT: &str = "memory:///";
 
@@ -53,6 +57,12 @@ pub(crate) fn read(files: &dyn Files, table: &Location, version: u64) -> Result<
     let path = files.path(&at);
     let damaged = |fault: &dyn std::fmt::Display| Error::Damaged { path: path.clone(), detail: fault.to_string() };
     let file = files.read(&at).map_err(Error::io("read", &path))?;
+    // Parquet has no checksum of its own here: a flipped bit could as well read as another path.
+    if let Some(Ok(sums)) = sums(files, table, version)?
+        && sums.checkpoint != checksum::to_text(checksum::of(&file))
+    {
+        return Err(damaged(&"its checksum does not hold"));
+    }
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|fault| damaged(&fault))?;
     let fields = builder.schema().fields().iter().enumerate();
     let wanted = fields.filter(|(_, field)| COLUMNS.contains(&field.name().as_str())).map(|(i, _)| i);
@@ -77,7 +87,85 @@ pub(crate) fn write(files: &dyn Files, table: &Location, version: u64) -> Result
         runtime.block_on(make(files, table, version)).map_err(|fault| failed(&fault))
     };
     let joined = std::thread::scope(|scope| scope.spawn(run).join());
-    joined.unwrap_or_else(|_| Err(failed(&"it panicked")))
+    joined.unwrap_or_else(|_| Err(failed(&"it panicked")))?;
+    write_sums(files, table, version)
+}
+
+/// The checksums of a checkpoint and of the note that names it.
+#[derive(Debug, Deserialize, Serialize)]
+struct Sums {
+    checkpoint: String,
+    hint: String,
+    #[serde(rename = "tracelake.entry")]
+    seal: String,
+}
+
+/// Notes the checksums of a checkpoint: neither Parquet nor the protocol keeps one that covers every bit.
+fn write_sums(files: &dyn Files, table: &Location, version: u64) -> Result<(), Error> {
+    let sum = |at: &Location| {
+        let content = files.read(at).map_err(Error::io("read", &files.path(at)))?;
+        Ok::<_, Error>(checksum::to_text(checksum::of(&content)))
+    };
+    let (checkpoint, hint) = (sum(&location(table, version))?, sum(&hint(table))?);
+    let sums = Sums { checkpoint, hint, seal: checksum::UNSEALED.to_owned() };
+    let mut text = serde_json::to_vec(&sums).map_err(|fault| Error::Flush(format!("no checksums: {fault}")))?;
+    checksum::seal(entry::SEAL, &mut text);
+    let at = sum_location(table, version);
+    files.replace(&at, &text).map_err(Error::io("write", &files.path(&at)))
+}
+
+/// The checksums of a version's checkpoint: `None` when there are none, an error in words when they cannot be trusted.
+fn sums(files: &dyn Files, table: &Location, version: u64) -> Result<Option<Result<Sums, String>>, Error> {
+    let at = sum_location(table, version);
+    let content = match files.read(&at) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
+        content => content.map_err(Error::io("read", &files.path(&at)))?,
+    };
+    if check_seal(entry::SEAL, &content) != Seal::Whole {
+        return Ok(Some(Err("its checksum does not hold".to_owned())));
+    }
+    Ok(Some(serde_json::from_slice(&content).map_err(|fault| format!("it cannot be read: {fault}"))))
+}
+
+/// What is wrong with the file of checksums beside a checkpoint; nothing when it is whole or not there.
+pub(crate) fn check_sum_file(files: &dyn Files, table: &Location, version: u64) -> Result<Option<String>, Error> {
+    Ok(sums(files, table, version)?.and_then(Result::err))
+}
+
+/// Whether the note names the newest checkpoint and is as it was written. No note is as good: readers list then.
+pub(crate) fn check_hint(
+    files: &dyn Files,
+    table: &Location,
+    newest: Option<u64>,
+) -> Result<Result<(), String>, Error> {
+    let at = hint(table);
+    let content = match files.read(&at) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Ok(())),
+        content => content.map_err(Error::io("read", &files.path(&at)))?,
+    };
+    let read: Result<serde_json::Value, _> = serde_json::from_slice(&content);
+    let named = match read {
+        Err(fault) => return Ok(Err(format!("it is no JSON: {fault}"))),
+        Ok(note) => note.get("version").and_then(serde_json::Value::as_u64),
+    };
+    if named != newest {
+        return Ok(Err(format!("it names version {named:?}, the newest checkpoint is {newest:?}")));
+    }
+    let Some(Ok(sums)) = newest.map(|version| sums(files, table, version)).transpose()?.flatten() else {
+        return Ok(Ok(()));
+    };
+    let is_whole = sums.hint == checksum::to_text(checksum::of(&content));
+    Ok(if is_whole { Ok(()) } else { Err("its checksum does not hold".to_owned()) })
+}
+
+/// Where the note of the newest checkpoint lies.
+pub(crate) fn hint(table: &Location) -> Location {
+    entry::directory(table).join(HINT)
+}
+
+/// Where the checksums of a version's checkpoint lie. Delta readers pass over names that begin so.
+pub(crate) fn sum_location(table: &Location, version: u64) -> Location {
+    entry::directory(table).join(format!("{SUMS_START}{version:020}{SUMS_END}"))
 }
 
 async fn make(files: &dyn Files, table: &Location, version: u64) -> Result<(), Box<dyn std::error::Error>> {
@@ -93,7 +181,9 @@ pub(crate) fn clean_up(files: &dyn Files, table: &Location, until: UnixNano) -> 
     let found = entry::found(files, table)?;
     let old_enough = found.iter().filter(|file| file.modified <= until);
     let Some(covered) = old_enough.filter_map(|file| entry::numbered(&file.name, ENDING)).max() else { return Ok(()) };
-    let number = |name: &str| entry::numbered(name, ENDING).or_else(|| entry::numbered(name, ".json"));
+    let sums = |name: &str| entry::numbered(name.strip_prefix(SUMS_START)?, SUMS_END);
+    let number =
+        |name: &str| entry::numbered(name, ENDING).or_else(|| entry::numbered(name, ".json")).or_else(|| sums(name));
     let mut past: Vec<_> = found.iter().filter(|file| number(&file.name).is_some_and(|at| at < covered)).collect();
     // From the oldest on, so that what is left reaches back without a gap wherever this ends.
     past.sort_by_key(|file| number(&file.name));
@@ -114,11 +204,13 @@ pub(crate) fn remove(files: &dyn Files, table: &Location, version: u64) -> Resul
         remove(entry::directory(table).join(HINT))?;
     }
     remove(location(table, version))?;
+    remove(sum_location(table, version))?;
     let directory = entry::directory(table);
     files.sync(&directory).map_err(Error::io("sync", &files.path(&directory)))
 }
 
-fn location(table: &Location, version: u64) -> Location {
+/// Where the checkpoint of a version lies.
+pub(crate) fn location(table: &Location, version: u64) -> Location {
     entry::directory(table).join(format!("{version:020}{ENDING}"))
 }
 

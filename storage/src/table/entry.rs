@@ -10,8 +10,14 @@ use deltalake_core::kernel::{Add, Metadata, Protocol, Remove, Transaction};
 use object_store::path::Path as Location;
 use serde::Deserialize;
 
+use crate::checksum::{Seal, check_seal};
 use crate::error::Error;
 use crate::files::file::{Files, Found};
+
+/// The key in our `commitInfo` that seals the whole entry (`checksum.rs`).
+pub(crate) const SEAL: &str = "tracelake.entry";
+/// The end of our `engineInfo` in sealed entries: one whose seal's key is damaged is still known as sealed.
+const SEALED: &str = " (sealed)\"";
 
 /// One line of a commit. Actions that say nothing about what lives (`commitInfo`, `cdc`) are passed over.
 #[derive(Debug, Default, Deserialize)]
@@ -67,7 +73,22 @@ pub(crate) fn read(files: &dyn Files, table: &Location, version: u64) -> Result<
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
         content => content.map_err(Error::io("read", &path))?,
     };
+    let is_whole = match check_seal(SEAL, &content) {
+        Seal::Whole => true,
+        Seal::Broken => false,
+        Seal::Absent => !content.windows(SEALED.len()).any(|window| window == SEALED.as_bytes()),
+    };
+    if !is_whole {
+        return Err(Error::Damaged { path, detail: "its checksum does not hold".into() });
+    }
     parse(&content, &path).map(Some)
+}
+
+/// Whether a version's commit is nothing but zeros, as a power cut leaves what was not synced.
+pub(crate) fn is_torn(files: &dyn Files, table: &Location, version: u64) -> Result<bool, Error> {
+    let at = location(table, version);
+    let content = files.read(&at).map_err(Error::io("read", &files.path(&at)))?;
+    Ok(content.iter().all(|&byte| byte == 0))
 }
 
 /// Actions as JSON lines.
@@ -87,11 +108,10 @@ pub(crate) fn parse(content: &[u8], path: &Path) -> Result<Vec<Line>, Error> {
 /// Removes the last commit if a power cut left it without content, as writers do that do not sync; whether it did.
 /// What such a commit held was never told to be durable.
 pub(crate) fn remove_torn(files: &dyn Files, table: &Location, version: u64) -> Result<bool, Error> {
-    let at = location(table, version);
-    let content = files.read(&at).map_err(Error::io("read", &files.path(&at)))?;
-    if content.iter().any(|&byte| byte != 0) {
+    if !is_torn(files, table, version)? {
         return Ok(false);
     }
+    let at = location(table, version);
     files.remove(&at).map_err(Error::io("remove", &files.path(&at)))?;
     let directory = directory(table);
     files.sync(&directory).map_err(Error::io("sync", &files.path(&directory)))?;

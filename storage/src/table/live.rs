@@ -11,12 +11,16 @@ use object_store::path::Path as Location;
 use serde_json::Value;
 use tracelake_model::{UnixNano, column};
 
+use crate::checksum;
 use crate::error::Error;
 use crate::part::file::Part;
 use crate::table::entry::Line;
 
 /// When a part was committed (milliseconds) and its path: the order of parts, the same after every load.
 type Place = (i64, String);
+
+/// The tag of a file's checksum in its `add`.
+pub(crate) const CHECKSUM_TAG: &str = "tracelake.xxh3";
 
 /// A file that no version from now on names, and that others may still read.
 #[derive(Clone, Debug)]
@@ -91,6 +95,11 @@ impl Live {
         self.txns.get(id).copied().unwrap_or(0)
     }
 
+    /// The last versions of all transactions.
+    pub(crate) fn txns(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.txns.iter().map(|(id, version)| (id.as_str(), *version))
+    }
+
     /// The table's metadata; `None` before the first commit.
     pub(crate) fn metadata(&self) -> Option<&Metadata> {
         self.metadata.as_ref()
@@ -146,6 +155,21 @@ impl Live {
         }
     }
 
+    /// Whether another state, read another way, is the same; else what differs.
+    pub(crate) fn agrees(&self, other: &Self) -> Result<(), String> {
+        if let Some(((_, path), _)) = self.parts.iter().find(|(place, part)| other.parts.get(*place) != Some(part)) {
+            return Err(format!("the commits before it say otherwise about {path}"));
+        }
+        if self.parts.len() != other.parts.len() {
+            let (ours, theirs) = (self.parts.len(), other.parts.len());
+            return Err(format!("it has {theirs} live files, the commits before it {ours}"));
+        }
+        if self.txns != other.txns {
+            return Err("the commits before it have other transactions".to_owned());
+        }
+        Ok(())
+    }
+
     fn remove(&mut self, path: &str) -> Option<Arc<Part>> {
         let millis = self.places.remove(path)?;
         self.parts.remove(&(millis, path.to_owned()))
@@ -155,8 +179,8 @@ impl Live {
 /// Refuses what needs more of a reader than this one can.
 fn check_protocol(line: &Line, origin: Origin<'_>) -> Result<(), Error> {
     let foreign = |detail: &str| {
-        let detail = format!("{detail}; another program changed this table, undo that with it");
-        Err(Error::Damaged { path: PathBuf::from(origin.table.as_ref()), detail })
+        let detail = detail.to_owned();
+        Err(Error::Foreign { path: PathBuf::from(origin.table.as_ref()), detail })
     };
     let version = |name: &str| {
         let protocol = line.protocol.as_ref().and_then(|protocol| serde_json::to_value(protocol).ok());
@@ -180,6 +204,7 @@ fn part(add: &Add, origin: Origin<'_>) -> Result<Part, Error> {
     let Some(rows) = stats.get("numRecords").and_then(Value::as_u64) else {
         return Err(damaged(format!("the file {:?} has no row count", add.path)));
     };
+    let tag = add.tags.as_ref().and_then(|tags| tags.get(CHECKSUM_TAG)?.as_ref());
     Ok(Part {
         location,
         rows,
@@ -188,5 +213,6 @@ fn part(add: &Add, origin: Origin<'_>) -> Result<Part, Error> {
         time_max: UnixNano(time("maxValues").unwrap_or(i64::MAX)),
         date: add.partition_values.get(column::DATE).cloned().flatten().unwrap_or_default(),
         stored: UnixNano(add.modification_time.saturating_mul(1_000_000)),
+        checksum: tag.and_then(|tag| checksum::from_text(tag)),
     })
 }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use deltalake_core::kernel::Action;
 use object_store::path::Path as Location;
 use tracelake_model::{Position, Table, TenantId, UnixNano};
@@ -16,7 +17,7 @@ use crate::files::file::Files;
 use crate::part::file::{NewPart, Part};
 use crate::table::action::{Commit, Keep, Purpose};
 use crate::table::live::{Live, Origin};
-use crate::table::{action, checkpoint, entry};
+use crate::table::{action, checkpoint, entry, export};
 
 /// How often another committer may be faster before we give up for this time.
 const ATTEMPTS_MAX: u32 = 100;
@@ -108,6 +109,22 @@ impl TableLog {
     /// After an error the commit may or may not stand; the same call again answers false when it does.
     pub(crate) fn replace(&mut self, removed: &[Arc<Part>], added: &[NewPart], now: UnixNano) -> Result<bool, Error> {
         let (purpose, name) = if added.is_empty() { (Purpose::Drop, "retain") } else { (Purpose::Compact, "compact") };
+        self.change(purpose, name, removed, added, now)
+    }
+
+    /// Commits that `removed` go because they are damaged; otherwise as [`TableLog::replace`].
+    pub(crate) fn quarantine(&mut self, removed: &[Arc<Part>], damage: &str, now: UnixNano) -> Result<bool, Error> {
+        self.change(Purpose::Quarantine(damage), "quarantine", removed, &[], now)
+    }
+
+    fn change(
+        &mut self,
+        purpose: Purpose<'_>,
+        name: &str,
+        removed: &[Arc<Part>],
+        added: &[NewPart],
+        now: UnixNano,
+    ) -> Result<bool, Error> {
         // Other writers that read the same version see by it that their commit and ours exclude each other.
         let txn = format!("{name}/{}", self.wal);
         for _ in 0..ATTEMPTS_MAX {
@@ -128,6 +145,18 @@ impl TableLog {
         Err(self.crowded())
     }
 
+    /// Carries the positions of derived streams over from another log that this one goes on from. Once is enough.
+    pub(crate) fn carry_streams(&mut self, from: &str, now: UnixNano) -> Result<(), Error> {
+        let (prefix, ours) = (format!("derived/{from}/"), self.wal.trim_start_matches("wal/").to_owned());
+        let streams = self.live.txns().filter_map(|(id, far)| Some((id.strip_prefix(&prefix)?, far)));
+        let streams: Vec<_> = streams.map(|(source, far)| (format!("{ours}/{source}"), far)).collect();
+        if streams.iter().all(|(stream, far)| self.derived(stream) >= *far) {
+            return Ok(());
+        }
+        let streams: Vec<_> = streams.iter().map(|(stream, far)| (stream.as_str(), *far)).collect();
+        self.append(&[], self.flushed(), &streams, now).map(drop)
+    }
+
     /// Applies what others committed meanwhile.
     pub(crate) fn catch_up(&mut self) -> Result<(), Error> {
         self.refresh().map(drop)
@@ -142,6 +171,21 @@ impl TableLog {
         self.live.apply(lines, origin)?;
         self.version = Some(next);
         self.refresh().map(|_| true)
+    }
+
+    /// The version that is applied; `None` before the first commit.
+    pub(crate) fn version(&self) -> Option<u64> {
+        self.version
+    }
+
+    /// Whether the log's files are where they were: else its disk is away, and nothing can be said of the parts.
+    pub(crate) fn stands(&self) -> Result<bool, Error> {
+        Ok(!entry::found(self.files.as_ref(), &self.at)?.is_empty())
+    }
+
+    /// The files of the log that a reader of this version needs: their names in it, and what they hold.
+    pub(crate) fn export(&self) -> Result<Vec<(String, Bytes)>, Error> {
+        self.version.map_or_else(|| Ok(Vec::new()), |version| export::files(self.files.as_ref(), &self.at, version))
     }
 
     /// Paths (relative to the data root) and bytes of files that were removed at `until` or before, for good, and that
@@ -259,6 +303,8 @@ impl TableLog {
                     self.version = Some(version);
                     break;
                 }
+                // A disk that does not answer says nothing about the file.
+                Err(error @ Error::Io { .. }) if !error.is_absence() => return Err(error),
                 Err(error) => {
                     warn!(%error, table = %self.at, version, "checkpoint cannot be read, entries are read instead");
                     broken.push(version);

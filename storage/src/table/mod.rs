@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `00000000000000000000.json` ... | one commit each: JSON actions, one per line; made if absent |
 //! | `00000000000000000100.checkpoint.parquet` | all that lives at a version, every hundred commits |
+//! | `_checkpoint_00000000000000000100.xxh3` | the checksums of that checkpoint and of the note below |
 //! | `_last_checkpoint` | which checkpoint is the newest |
 //! | `_draft_*.tmp` | a commit that is being written, or was when the power went |
 //!
@@ -19,12 +20,16 @@
 //! | `log.rs` | [`log::TableLog`]: one committer of a table |
 //! | `live.rs` | what the log adds up to: live parts, transactions, metadata |
 //! | `action.rs` | our commits as actions of the protocol |
+//! | `inspect.rs` | every file of a log looked at, for a check |
+//! | `export.rs` | the files of a log that a backup of a version needs |
 //! | `entry.rs` | the files of commits: put if absent, read, found |
 //! | `checkpoint.rs` | checkpoints written, read and found |
 
 pub(crate) mod action;
 mod checkpoint;
 mod entry;
+mod export;
+pub(crate) mod inspect;
 mod live;
 pub(crate) mod log;
 

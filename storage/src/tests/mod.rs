@@ -10,7 +10,9 @@
 //! | `compact.rs` | merging parts changes no row, files go when nobody needs them |
 //! | `retain.rs` | parts go by age and for space, and no others |
 //! | `remote.rs` `flaky.rs` | files and documents in an object store that fails as real ones do |
-//! | `parts.rs` | what both stand on |
+//! | `damage.rs` | a damaged file is found, taken out of service and told; the rest is served |
+//! | `flip.rs` | every flipped bit of parts, entries and checkpoints is found |
+//! | `parts.rs` | what they stand on |
 //! | `tap.rs` | taps see every request once per start, in order |
 //! | `door.rs` | the whole store with its threads |
 
@@ -18,9 +20,11 @@ mod append;
 mod compact;
 mod copy;
 mod crash;
+mod damage;
 mod door;
 mod durability;
 mod flaky;
+mod flip;
 mod parts;
 mod remote;
 mod retain;

@@ -9,18 +9,24 @@
 //! from 42                     the first position under it
 //! place born-1700000000000    what tells this directory from a copy
 //! before fedcba9876543210 1   an earlier id and its first position, newest first
+//! check 0123456789abcdef      the checksum of what stands above
 //! ```
+//! With a wrong id the log's frames would count as those of another log, so one flipped bit here is found and mended.
 //! Deliberately never guesses: a directory that tells nothing is never taken for a copy.
 
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
+use crate::checksum;
 use crate::disk::{Disk, replace};
 use crate::error::Error;
 use crate::wal::frame::WalId;
 
-const FILE: &str = "id";
+pub(crate) const FILE: &str = "id";
+
+/// Begins the line of the checksum.
+const CHECK: &str = "check ";
 
 /// An id with the first position under it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +54,15 @@ impl Ids {
     pub(crate) fn open(disk: &dyn Disk, dir: &Path) -> Result<Self, Error> {
         let path = dir.join(FILE);
         match disk.read(&path) {
-            Ok(content) => Self::parse(&String::from_utf8_lossy(&content))
-                .ok_or_else(|| Error::Damaged { path, detail: "it is no id of a log".into() }),
+            Ok(content) => match Self::parse(&String::from_utf8_lossy(&content)) {
+                Some(ids) => Ok(ids),
+                None => {
+                    let damaged = || Error::Damaged { path, detail: "it is not as it was written".into() };
+                    let ids = Self::mend(&content).ok_or_else(damaged)?;
+                    tracing::error!(dir = %dir.display(), "the log's id had a flipped bit, it is mended");
+                    ids.save(disk, dir).map(|()| ids)
+                }
+            },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let ids = Self { place: mark(disk, dir)?, ..Self::new(draw(&path)?) };
                 ids.save(disk, dir)?;
@@ -57,6 +70,28 @@ impl Ids {
             }
             Err(error) => Err(Error::io("read", &path)(error)),
         }
+    }
+
+    /// Reads the ids of a log; `None` when there are none that are whole.
+    pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Option<Self> {
+        Self::parse(&String::from_utf8_lossy(&disk.read(&dir.join(FILE)).ok()?))
+    }
+
+    /// A log that begins in a new directory at position `next`, beside one that it came from.
+    pub(crate) fn begin(disk: &dyn Disk, dir: &Path, next: u64) -> Result<WalId, Error> {
+        let current = Reign { id: draw(&dir.join(FILE))?, from: next };
+        Self { current, place: mark(disk, dir)?, earlier: Vec::new() }.save(disk, dir)?;
+        Ok(current.id)
+    }
+
+    /// What a file said before one of its bits was flipped, if a checksum tells.
+    fn mend(content: &[u8]) -> Option<Self> {
+        (0..content.len() * 8).find_map(|bit| {
+            let mut mended = content.to_vec();
+            mended[bit / 8] ^= 1 << (bit % 8);
+            let text = String::from_utf8(mended).ok()?;
+            text.contains(CHECK).then(|| Self::parse(&text))?
+        })
     }
 
     /// The id under which frames are written.
@@ -107,10 +142,19 @@ impl Ids {
         for reign in &self.earlier {
             let _ = writeln!(text, "before {} {}", reign.id.to_text(), reign.from);
         }
+        let sum = checksum::of(text.as_bytes());
+        let _ = writeln!(text, "{CHECK}{}", checksum::to_text(sum));
         replace(disk, dir, FILE, text.as_bytes()).map_err(Error::io("write", &dir.join(FILE)))
     }
 
     fn parse(text: &str) -> Option<Self> {
+        let text = match text.split_once(CHECK) {
+            Some((body, sum)) => {
+                let told = checksum::from_text(sum.strip_suffix('\n')?)?;
+                (told == checksum::of(body.as_bytes()) && sum == sum.to_ascii_lowercase()).then_some(body)?
+            }
+            None => text,
+        };
         let mut lines = text.lines();
         let mut ids = Self::new(parse_id(lines.next()?.trim())?);
         for line in lines {
@@ -165,6 +209,24 @@ mod tests {
         assert_eq!(again.earlier.len(), 1, "no segment of the first is left");
         for damaged in ["", "0a0a\n", "0a0a0a0a0a0a0a0a\nfrom x\n", "0a0a0a0a0a0a0a0a\ncolour red\n"] {
             assert!(Ids::parse(damaged).is_none(), "{damaged:?}");
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_found_and_mended() {
+        let (disk, dir) = (SimDisk::default(), Path::new("/wal"));
+        disk.set_mark(Some("born-1"));
+        let ids = Ids::open(&disk, dir).expect("made");
+        ids.renew(&disk, dir, 42, &[1]).expect("renewed");
+        let whole = disk.read(&dir.join(FILE)).expect("read");
+        let ids = Ids::open(&disk, dir).expect("read");
+        for bit in 0..whole.len() * 8 {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            replace(&disk, dir, FILE, &flipped).expect("written");
+            assert_eq!(Ids::read(&disk, dir), None, "bit {bit}");
+            assert_eq!(Ids::open(&disk, dir).expect("mended"), ids, "bit {bit}");
+            assert_eq!(disk.read(&dir.join(FILE)).expect("read"), whole, "bit {bit}");
         }
     }
 

@@ -54,6 +54,55 @@ pub(crate) fn recover(
     ids: &Ids,
     each: &mut dyn FnMut(Located) -> Result<(), Error>,
 ) -> Result<Recovery, Error> {
+    walk(disk, dir, ids, each, true)
+}
+
+/// Reads a whole log that no server uses, as [`recover`] does, and writes nothing.
+pub(crate) fn inspect(
+    disk: &dyn Disk,
+    dir: &Path,
+    ids: &Ids,
+    each: &mut dyn FnMut(Located) -> Result<(), Error>,
+) -> Result<Recovery, Error> {
+    walk(disk, dir, ids, each, false)
+}
+
+/// Looks at segments of a running log as they were listed: how many frames are sound, and which are not. What is
+/// recycled meanwhile is left out.
+pub(crate) fn inspect_running(
+    disk: &dyn Disk,
+    ids: &Ids,
+    files: &[(Segment, PathBuf)],
+) -> Result<(u64, Vec<Damage>), Error> {
+    let (mut sound, mut damage) = (0, Vec::new());
+    for (segment, path) in files.iter().filter(|(segment, _)| segment.last >= segment.base) {
+        let content = match disk.read(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            content => content.map_err(Error::io("read", path))?,
+        };
+        let id = ids.of(segment.base);
+        let mut missing: std::collections::BTreeSet<u64> = (segment.base..=segment.last).collect();
+        for spot in find_frames(id, segment.generation, &content) {
+            let is_sound = spot.body(id, &content).is_some_and(|(header, _)| FrameHeader::decode(header).is_ok());
+            sound += u64::from(is_sound && missing.remove(&spot.head.sequence));
+        }
+        // Under its name stands what it was when it was listed, unless it was recycled under the read.
+        if disk.about(path).is_ok() {
+            let lost =
+                missing.into_iter().map(|position| Damage { positions: position..=position, path: path.clone() });
+            damage.extend(lost);
+        }
+    }
+    Ok((sound, damage))
+}
+
+fn walk(
+    disk: &dyn Disk,
+    dir: &Path,
+    ids: &Ids,
+    each: &mut dyn FnMut(Located) -> Result<(), Error>,
+    writes: bool,
+) -> Result<Recovery, Error> {
     let names = disk.list(dir).map_err(Error::io("list", dir))?;
     let mut segments: Vec<Segment> = names.iter().filter_map(|name| Segment::parse(name)).collect();
     segments.sort_by_key(|segment| segment.generation);
@@ -69,7 +118,9 @@ pub(crate) fn recover(
         segment.bytes = content.len() as u64;
         walk.id = ids.of(segment.base);
         let uncertain = walk.segment(segment, limit, &path, &content)?;
-        keep(disk, &path, &content, &uncertain).map_err(Error::io("write", &path))?;
+        if writes {
+            keep(disk, &path, &content, &uncertain).map_err(Error::io("write", &path))?;
+        }
         at += 1;
     }
     let (path, end) = (dir.to_owned(), walk.known);
