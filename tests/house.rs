@@ -19,6 +19,7 @@ pub(crate) struct House {
     child: Child,
     folder: Arc<TempDir>,
     extra: Vec<String>,
+    environment: Vec<(String, String)>,
     client: reqwest::Client,
     /// Address of the OTLP/gRPC door.
     pub(crate) grpc: String,
@@ -37,11 +38,19 @@ impl House {
     /// A server with a fresh data directory and further flags.
     pub(crate) fn start_with(extra: &[&str]) -> House {
         let folder = Arc::new(tempfile::tempdir().expect("a temporary directory"));
-        Self::start_in(folder, extra.iter().map(|&flag| flag.to_owned()).collect())
+        Self::start_in(folder, extra.iter().map(|&flag| flag.to_owned()).collect(), Vec::new())
     }
 
-    fn start_in(folder: Arc<TempDir>, extra: Vec<String>) -> House {
-        let mut child = command(folder.path(), &extra).stdout(Stdio::piped()).spawn().expect("the server starts");
+    /// A server with a fresh data directory and an environment of its own.
+    pub(crate) fn start_among(environment: &[(String, String)]) -> House {
+        let folder = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+        Self::start_in(folder, Vec::new(), environment.to_vec())
+    }
+
+    fn start_in(folder: Arc<TempDir>, extra: Vec<String>, environment: Vec<(String, String)>) -> House {
+        let mut command = command(folder.path(), &extra);
+        command.envs(environment.iter().map(|(name, text)| (name, text)));
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the server starts");
         let stdout = child.stdout.take().expect("stdout is piped");
         let mut lines = BufReader::new(stdout).lines();
         let line = loop {
@@ -58,7 +67,7 @@ impl House {
             found.unwrap_or_else(|| panic!("no {door} in {line:?}")).to_owned()
         };
         let (grpc, otlp, api) = (address("otlp_grpc"), address("otlp_http"), address("http"));
-        House { child, folder, extra, client: client(), grpc, otlp, api }
+        House { child, folder, extra, environment, client: client(), grpc, otlp, api }
     }
 
     /// The data directory.
@@ -91,13 +100,13 @@ impl House {
     /// Stops and starts again on the same data.
     pub(crate) fn restart(mut self) -> House {
         self.stop();
-        Self::start_in(Arc::clone(&self.folder), self.extra.clone())
+        Self::start_in(Arc::clone(&self.folder), self.extra.clone(), self.environment.clone())
     }
 
     /// Kills and starts again on the same data.
     pub(crate) fn kill_and_restart(mut self) -> House {
         self.kill();
-        Self::start_in(Arc::clone(&self.folder), self.extra.clone())
+        Self::start_in(Arc::clone(&self.folder), self.extra.clone(), self.environment.clone())
     }
 
     /// Sends one OTLP/HTTP protobuf request; the status, or the transport's error.

@@ -6,6 +6,7 @@
 //! | `recorded.rs` | recorded telemetry and its truth: the committed slices and, where present, the full sets |
 //! | `replay.rs` | recorded telemetry is counted and mapped exactly, across a restart |
 //! | `crash.rs` | kill -9 while sending loses nothing acknowledged, doubles nothing, tears nothing |
+//! | `object.rs` `bucket/` | tables in a bucket: an S3 API server that fails when asked; nothing is lost, servers share it |
 //! | `otlp.rs` | bad input gets the right code on every door and takes nothing valid with it |
 //! | `operate.rs` | what an operator gets wrong is told in one clear sentence |
 //! | `alerting.rs` | a keyword reaches a webhook once, signed, and survives a kill |
@@ -19,6 +20,7 @@ mod alerting;
 mod browser;
 mod crash;
 mod house;
+mod object;
 mod operate;
 mod otlp;
 mod recorded;

@@ -1,10 +1,10 @@
-//! `tracelake check`: reads the configuration, and opens the data directory if no server uses it.
+//! `tracelake check`: reads the configuration, tries the bucket if it names one, and opens the data directory if no
+//! server uses it.
 //!
 //! Opening replays the write-ahead log, which finds damage there; then every live file must be there in its size.
 //! Deliberately reads no rows of the files.
 
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 use tracelake_model::{Clock, SystemClock, Table};
@@ -22,16 +22,17 @@ pub(crate) fn run(args: &ConfigArgs, out: &mut dyn Write) -> Result<(), Error> {
     config.tokens_file.as_deref().map(Tokens::read).transpose()?;
     tls::read(&config.tls)?;
     let mut lines = vec!["configuration: good".to_owned()];
+    let storage = |error: tracelake_storage::Error| Error::Storage(describe(&error));
+    lines.extend(Store::try_place(&config.storage).map_err(storage)?);
     let dir = &config.storage.data_dir;
     let mut faults = Vec::new();
     if dir.join("FORMAT").exists() {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store = Store::open(config.storage.clone(), clock, tracelake_ingest::decoder())
-            .map_err(|error| Error::Storage(describe(&error)))?;
+        let store = Store::open(config.storage.clone(), clock, tracelake_ingest::decoder()).map_err(storage)?;
         for tenant in store.tenants() {
             let snapshot = store.snapshot(&tenant);
             lines.extend(Table::ALL.into_iter().filter_map(|table| describe_table(&snapshot, table)));
-            faults.extend(find_damage(&dir.join("data"), &snapshot));
+            faults.extend(find_damage(&store, &snapshot));
         }
     } else {
         lines.push(format!("data directory {}: empty, a server will make it", dir.display()));
@@ -53,15 +54,12 @@ fn describe_table(snapshot: &Snapshot, table: Table) -> Option<String> {
 }
 
 /// Live files that are not there, or not in their size.
-fn find_damage(data: &Path, snapshot: &Snapshot) -> Vec<String> {
+fn find_damage(store: &Store, snapshot: &Snapshot) -> Vec<String> {
     let parts = Table::ALL.into_iter().flat_map(|table| snapshot.parts(table));
-    let damage = parts.filter_map(|part| {
-        let path = data.join(part.location.as_ref());
-        match std::fs::metadata(&path) {
-            Ok(found) if found.len() == part.bytes => None,
-            Ok(found) => Some(format!("{}: {} bytes, {} expected", path.display(), found.len(), part.bytes)),
-            Err(error) => Some(format!("{}: {error}; {} rows are missing", path.display(), part.rows)),
-        }
+    let damage = parts.filter_map(|part| match store.part_bytes(part) {
+        Ok(found) if found == part.bytes => None,
+        Ok(found) => Some(format!("{}: {found} bytes, {} expected", part.location, part.bytes)),
+        Err(error) => Some(format!("{}: {error}; {} rows are missing", part.location, part.rows)),
     });
     damage.collect()
 }

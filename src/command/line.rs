@@ -233,7 +233,7 @@ impl DemoArgs {
 fn layers(file: Option<&PathBuf>, flags: Vec<(&'static str, &'static str, String)>) -> Result<Layers, Problems> {
     let mut environment = Vec::new();
     let mut problems = Vec::new();
-    let ours = |name: &OsString| name.to_string_lossy().starts_with("TRACELAKE_");
+    let ours = |name: &OsString| ["TRACELAKE_", "AWS_"].iter().any(|start| name.to_string_lossy().starts_with(start));
     for (name, text) in std::env::vars_os().filter(|(name, _)| ours(name)) {
         match (name.into_string(), text.into_string()) {
             (Ok(name), Ok(text)) => environment.push((name, text)),

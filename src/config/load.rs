@@ -9,7 +9,9 @@ use serde::Deserialize;
 use tracelake_model::TenantId;
 
 use crate::config::check::check;
-use crate::config::schema::{Config, SECTIONS, TENANT, environment_name, find_setting};
+use crate::config::schema::Config;
+use crate::config::section::{SECTIONS, environment_name, find_setting};
+use crate::config::storage::TENANT;
 
 /// Variables of this prefix that are not keys: the file's own twin, what clients use, what builds and tests use.
 const NOT_KEYS: &[&str] =
@@ -163,6 +165,10 @@ impl Loading {
 
     fn read_environment(&mut self, environment: &[(String, String)]) {
         for (name, text) in environment {
+            if name.starts_with("AWS_") {
+                // Credentials and what an operator set for all clients of AWS: read by the client alone, never shown.
+                self.config.storage.s3.environment.push((name.clone(), text.clone()));
+            }
             let Some(rest) = name.strip_prefix("TRACELAKE_") else { continue };
             if NOT_KEYS.contains(&name.as_str()) {
                 continue;
@@ -298,7 +304,7 @@ mod tests {
             "listen.htp is not known; known here: otlp_grpc",
             "limits.sql_memory: \"5 potatoes\" is not a size",
             "disk_share must be between 0.01 and 1",
-            "storage.retention.spams is not known; known here: durability",
+            "storage.retention.spams is not known; known here: url",
             "TRACELAKE_LIMITS_SQLROWS is not known; did you mean TRACELAKE_LIMITS_SQL_ROWS?",
             "TRACELAKE_STORAGE_FLUSH_INTERVAL: \"10\" is not a duration",
             "--listen-otlp-http: \"nowhere\" is not an address",
@@ -360,6 +366,21 @@ mod tests {
         check("", false);
         check("auth = { tokens_file = \"tokens.toml\" }", true);
         assert!(load_parts("", &[], &[("listen", "http", ":4319"), ("listen", "insecure", "true")]).is_ok());
+    }
+
+    #[test]
+    fn a_bucket_is_named_by_its_url_and_no_credential_is_ever_shown() {
+        let file = "[storage]\nurl = \"s3://telemetry/prod\"\ns3.region = \"eu-north-1\"\nbytes_max = \"1 TiB\"";
+        let environment =
+            [("AWS_SECRET_ACCESS_KEY", "hunter2"), ("TRACELAKE_STORAGE_S3_ENDPOINT", "https://s3.example")];
+        let config = load_parts(file, &environment, &[]).expect("loads");
+        assert_eq!(config.storage.s3.endpoint.as_deref(), Some("https://s3.example"));
+        assert_eq!(config.storage.s3.environment, [("AWS_SECRET_ACCESS_KEY".to_owned(), "hunter2".to_owned())]);
+        let shown = format!("{config:?}");
+        assert!(shown.contains("eu-north-1") && !shown.contains("hunter2"), "{shown}");
+        let broken = "[storage]\nurl = \"gs://telemetry\"\ns3.endpoint = \"http://10.0.0.1:9000\"";
+        let told = load_parts(broken, &[], &[]).expect_err("refused").to_string();
+        assert!(told.contains("s3://bucket/prefix") && told.contains("allow_http"), "{told}");
     }
 
     #[test]

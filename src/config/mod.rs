@@ -2,7 +2,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `schema.rs` | [`Config`] and the one table of keys: name, default, sentence, where it goes |
+//! | `schema.rs` `storage.rs` | [`Config`] and its keys: name, default, sentence, where it goes |
+//! | `section.rs` | the one table of sections and keys |
 //! | `value.rs` | text forms of sizes, durations, addresses |
 //! | `load.rs` | the layers, refusal of what is unknown, all problems at once |
 //! | `check.rs` | what must hold between keys |
@@ -12,4 +13,6 @@ pub(crate) mod check;
 pub(crate) mod load;
 pub(crate) mod reference;
 pub(crate) mod schema;
+pub(crate) mod section;
+pub(crate) mod storage;
 pub(crate) mod value;

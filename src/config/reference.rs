@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::config::schema::{Config, SECTIONS, Section, TENANT, environment_name};
+use crate::config::schema::{Config, Section};
+use crate::config::section::{SECTIONS, environment_name};
+use crate::config::storage::TENANT;
 
 /// The whole reference; a valid configuration file whose every value is the default.
 pub(crate) fn write_reference() -> String {

@@ -1,16 +1,12 @@
-//! [`Config`] and the one table of keys: from it come reading, refusing, the defaults and the documentation.
+//! [`Config`] and the keys that fill it: from them come reading, refusing, the defaults and the documentation.
 //!
-//! A key is added here and nowhere else. Deliberately reads nothing itself: `load.rs` brings the texts.
+//! A key is added here (those of storage: `storage.rs`) and nowhere else. Deliberately reads nothing itself: `load.rs` brings the texts.
 
 use std::path::PathBuf;
 
-use tracelake_model::{Table, TenantId};
-use tracelake_storage::Durability;
+use tracelake_model::TenantId;
 
-use crate::config::value::{
-    Address, parse_bool, parse_count, parse_duration, parse_size, parse_small_count, show_count, show_duration,
-    show_size,
-};
+use crate::config::value::{Address, parse_bool, parse_count, parse_size, parse_small_count, show_count, show_size};
 
 /// Everything the process is told at start.
 #[derive(Clone, Debug)]
@@ -137,43 +133,7 @@ pub(crate) struct TenantSetting {
     pub(crate) set: fn(&mut Config, TenantId, &str) -> Result<(), String>,
 }
 
-/// Every key of a tenant in the order of the reference.
-pub(crate) const TENANT: &[TenantSetting] = &[TenantSetting {
-    key: "durability",
-    doc: "As `durability` in [storage], for this tenant.",
-    example: "\"interval\"",
-    set: |config, tenant, text| {
-        config.storage.tenant_durability.insert(tenant, parse_durability(text)?);
-        Ok(())
-    },
-}];
-
-/// The environment twin of a key: `TRACELAKE_<SECTION>_<KEY>`, dots as `_`.
-pub(crate) fn environment_name(section: &str, key: &str) -> String {
-    let section = if section.is_empty() { String::new() } else { format!("{section}_") };
-    format!("TRACELAKE_{section}{key}").replace('.', "_").to_ascii_uppercase()
-}
-
-/// The key of this section and name.
-pub(crate) fn find_setting(section: &str, key: &str) -> Option<&'static Setting> {
-    let section = SECTIONS.iter().find(|candidate| candidate.name == section)?;
-    section.settings.iter().find(|setting| setting.key == key)
-}
-
-/// Every section in the order of the reference.
-pub(crate) const SECTIONS: &[Section] = &[
-    Section { name: "", doc: "Keys at the top of the file.", settings: TOP },
-    Section { name: "listen", doc: "The doors: host:port, or off. Port 0 lets the system choose.", settings: LISTEN },
-    Section { name: "limits", doc: "What one request, one question and the memory may take.", settings: LIMITS },
-    Section { name: "storage", doc: "How records reach the disk.", settings: STORAGE },
-    Section { name: "alerting", doc: "Rules over arriving records, and where notices go.", settings: ALERTING },
-    Section { name: "auth", doc: "Who may do what.", settings: AUTH },
-    Section { name: "tls", doc: "TLS on every door; both files or none.", settings: TLS },
-    Section { name: "log", doc: "The server's own log, on standard error.", settings: LOG },
-    Section { name: "demo", doc: "What `tracelake demo` does unless flags say otherwise.", settings: DEMO },
-];
-
-const TOP: &[Setting] = &[
+pub(crate) const TOP: &[Setting] = &[
     Setting {
         key: "data_dir",
         doc: "Directory of the write-ahead log, the tables and the documents. Made when absent; one process at a time.",
@@ -190,7 +150,7 @@ const TOP: &[Setting] = &[
     },
 ];
 
-const LISTEN: &[Setting] = &[
+pub(crate) const LISTEN: &[Setting] = &[
     Setting {
         key: "otlp_grpc",
         doc: "OTLP over gRPC.",
@@ -217,7 +177,7 @@ const LISTEN: &[Setting] = &[
     },
 ];
 
-const LIMITS: &[Setting] = &[
+pub(crate) const LIMITS: &[Setting] = &[
     Setting {
         key: "request_bytes",
         doc: "Decompressed bytes of one OTLP request.",
@@ -285,86 +245,7 @@ const LIMITS: &[Setting] = &[
     },
 ];
 
-/// How long one table's rows stay.
-macro_rules! retention {
-    ($key:literal, $table:expr) => {
-        Setting {
-            key: $key,
-            doc: "How long rows of this table stay, such as 30d, from the later of their time and their storing; without it, they stay.",
-            show: |config| {
-                let age = config.storage.retention.get(&$table);
-                age.map_or_else(String::new, |age| quote(show_duration(*age)))
-            },
-            set: |config, text| {
-                config.storage.retention.insert($table, parse_duration(text)?);
-                Ok(())
-            },
-        }
-    };
-}
-
-const STORAGE: &[Setting] = &[
-    Setting {
-        key: "durability",
-        doc: "When a request is acknowledged. `fsync`: once it is on disk. `interval`: once the operating system has it; a kill of the process loses nothing, a power cut what was acknowledged within durability_interval. Audit records always wait for the disk.",
-        show: |config| quote(show_durability(config.storage.durability)),
-        set: |config, text| parse_durability(text).map(|durability| config.storage.durability = durability),
-    },
-    Setting {
-        key: "durability_interval",
-        doc: "With durability `interval`, how long at most an acknowledged request is not on disk: 1ms to 10s.",
-        show: |config| quote(show_duration(config.storage.durability_interval)),
-        set: |config, text| parse_duration(text).map(|duration| config.storage.durability_interval = duration),
-    },
-    Setting {
-        key: "flush_interval",
-        doc: "How often rows in memory become Parquet files.",
-        show: |config| quote(show_duration(config.storage.flush_interval)),
-        set: |config, text| parse_duration(text).map(|duration| config.storage.flush_interval = duration),
-    },
-    Setting {
-        key: "dedup_window",
-        doc: "How long the very same payload sent again is recognised and not stored twice.",
-        show: |config| quote(show_duration(config.storage.dedup_window)),
-        set: |config, text| parse_duration(text).map(|duration| config.storage.dedup_window = duration),
-    },
-    Setting {
-        key: "disk_share",
-        doc: "Share of the disk, without what others use on it, that tables may take: beyond, the parts stored first go, audit records never. 1: none goes.",
-        show: |config| format!("{:?}", config.storage.disk_share),
-        set: |config, text| {
-            let share = text.parse().map_err(|_| format!("{text:?} is not a share such as 0.8"));
-            share.map(|share| config.storage.disk_share = share)
-        },
-    },
-    Setting {
-        key: "delta_log_keep",
-        doc: "How long entries of a table's Delta log stay that a checkpoint covers; at least 1h.",
-        show: |config| quote(show_duration(config.storage.delta_log_keep)),
-        set: |config, text| parse_duration(text).map(|duration| config.storage.delta_log_keep = duration),
-    },
-    Setting {
-        key: "removed_keep",
-        doc: "How long files stay that compaction or retention removed, for readers of an older version; at least 1m.",
-        show: |config| quote(show_duration(config.storage.removed_keep)),
-        set: |config, text| parse_duration(text).map(|duration| config.storage.removed_keep = duration),
-    },
-    Setting {
-        key: "scrub_every",
-        doc: "How often the checksum of every Parquet file is taken again in the background, slowly; a damaged file goes to quarantine. 0s: never.",
-        show: |config| quote(show_duration(config.storage.scrub_every)),
-        set: |config, text| parse_duration(text).map(|duration| config.storage.scrub_every = duration),
-    },
-    retention!("retention.spans", Table::Spans),
-    retention!("retention.logs", Table::Logs),
-    retention!("retention.metrics", Table::Metrics),
-    retention!("retention.audit", Table::Audit),
-    retention!("retention.exceptions", Table::Exceptions),
-    retention!("retention.alerts", Table::Alerts),
-    retention!("retention.notices", Table::Notices),
-];
-
-const ALERTING: &[Setting] = &[
+pub(crate) const ALERTING: &[Setting] = &[
     Setting {
         key: "default_pack",
         doc: "The rules that come with the server: common English and Korean failure words, and exceptions.",
@@ -399,14 +280,14 @@ const ALERTING: &[Setting] = &[
     },
 ];
 
-const AUTH: &[Setting] = &[Setting {
+pub(crate) const AUTH: &[Setting] = &[Setting {
     key: "tokens_file",
     doc: "TOML file of bearer tokens (`tracelake token` makes entries). Without it nobody is asked for a credential.",
     show: |config| config.tokens_file.as_ref().map_or_else(String::new, |path| quote(path.display())),
     set: |config, text| path(text).map(|path| config.tokens_file = Some(path)),
 }];
 
-const TLS: &[Setting] = &[
+pub(crate) const TLS: &[Setting] = &[
     Setting {
         key: "cert",
         doc: "PEM file of the certificate chain.",
@@ -421,7 +302,7 @@ const TLS: &[Setting] = &[
     },
 ];
 
-const LOG: &[Setting] = &[
+pub(crate) const LOG: &[Setting] = &[
     Setting {
         key: "level",
         doc: "error, warn, info, debug or trace, or a filter such as info,tracelake_storage=debug.",
@@ -448,7 +329,7 @@ const LOG: &[Setting] = &[
     },
 ];
 
-const DEMO: &[Setting] = &[
+pub(crate) const DEMO: &[Setting] = &[
     Setting {
         key: "endpoint",
         doc: "OTLP/gRPC address that the demo sends to.",
@@ -482,22 +363,7 @@ fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("the path is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 
-fn parse_durability(text: &str) -> Result<Durability, String> {
-    match text {
-        "fsync" => Ok(Durability::Fsync),
-        "interval" => Ok(Durability::Interval),
-        _ => Err(format!("{text:?} is not offered; use fsync or interval")),
-    }
-}
-
-fn show_durability(durability: Durability) -> &'static str {
-    match durability {
-        Durability::Fsync => "fsync",
-        Durability::Interval => "interval",
-    }
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "takes what show() made, owned or not")]
-fn quote(text: impl ToString) -> String {
+pub(crate) fn quote(text: impl ToString) -> String {
     toml::Value::String(text.to_string()).to_string()
 }

@@ -151,6 +151,11 @@ impl Store {
         Arc::clone(&self.files)
     }
 
+    /// Bytes of a live part's file as it is now. Blocks.
+    pub fn part_bytes(&self, part: &Part) -> std::io::Result<u64> {
+        self.core.files.bytes(&part.location)
+    }
+
     /// Figures for `/metrics`.
     pub fn stats(&self) -> Vec<Sample> {
         let remote = self.remote.as_deref().map(stats::remote_samples);

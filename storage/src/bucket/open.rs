@@ -84,11 +84,6 @@ impl Bucket {
         if found == format { Ok(()) } else { Err(Error::Format { path, found }) }
     }
 
-    /// What lies below a name of the root.
-    pub(crate) fn below(&self, name: &str) -> Client {
-        self.root.below(name)
-    }
-
     fn failed(&self, what: &'static str, fault: impl std::error::Error + Send + Sync + 'static) -> Error {
         Error::Bucket { what, url: self.url.clone(), source: Box::new(fault) }
     }

@@ -25,6 +25,10 @@ pub(crate) trait Files: Send + Sync + fmt::Debug {
     fn create(&self, at: &Location) -> io::Result<Box<dyn Draft>>;
     /// Opens a file for reading here and there; it can be read even if it is removed meanwhile.
     fn open(&self, at: &Location) -> io::Result<Arc<dyn Source>>;
+    /// Bytes of a file.
+    fn bytes(&self, at: &Location) -> io::Result<u64> {
+        self.open(at).map(|file| file.bytes())
+    }
     /// Reads a file whole.
     fn read(&self, at: &Location) -> io::Result<Bytes>;
     /// The files right below a directory, in no order; none when it is missing.

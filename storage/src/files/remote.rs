@@ -65,6 +65,11 @@ impl Files for RemoteFiles {
         Ok(Arc::new(file))
     }
 
+    fn bytes(&self, at: &Location) -> io::Result<u64> {
+        let at = at.clone();
+        self.ask(|client| async move { client.head(&at).await }).map(|meta| meta.size)
+    }
+
     fn read(&self, at: &Location) -> io::Result<Bytes> {
         let at = at.clone();
         self.ask(|client| async move { client.get(&at).await }).map(|stored| stored.content)

@@ -12,11 +12,13 @@
 //! | `remote.rs` `flaky.rs` | files and documents in an object store that fails as real ones do |
 //! | `damage.rs` | a damaged file is found, taken out of service and told; the rest is served |
 //! | `flip.rs` | every flipped bit of parts, entries and checkpoints is found |
+//! | `bucket.rs` | the whole store on such an object store, alone and shared by several servers |
 //! | `parts.rs` | what they stand on |
 //! | `tap.rs` | taps see every request once per start, in order |
 //! | `door.rs` | the whole store with its threads |
 
 mod append;
+mod bucket;
 mod compact;
 mod copy;
 mod crash;

@@ -41,7 +41,7 @@ pub(crate) fn bucket(store: &Flaky) -> Bucket {
 
 pub(crate) fn files(store: &Flaky, dir: &TempDir) -> RemoteFiles {
     let spool = Spool::new(Arc::new(RealDisk), dir.path().join("spool"));
-    RemoteFiles::new(bucket(store).below("data"), spool, "memory://test/data")
+    RemoteFiles::new(bucket(store).root.below("data"), spool, "memory://test/data")
 }
 
 fn at(name: &str) -> Location {

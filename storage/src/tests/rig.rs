@@ -135,6 +135,8 @@ pub(crate) struct Rig {
     pub(crate) clock: ManualClock,
     pub(crate) config: Config,
     pub(crate) decoder: Arc<dyn Decoder>,
+    /// Where its tables are instead of the disk.
+    pub(crate) place: Option<Arc<dyn Files>>,
     open: Option<Arc<Core>>,
 }
 
@@ -154,12 +156,20 @@ impl Rig {
             wal_bytes_max: 1 << 20,
             ..Config::default()
         };
-        Self { disk: SimDisk::new(clock.clone()), clock, config, decoder: Arc::new(LineDecoder), open: None }
+        Self {
+            disk: SimDisk::new(clock.clone()),
+            clock,
+            config,
+            decoder: Arc::new(LineDecoder),
+            place: None,
+            open: None,
+        }
     }
 
     /// Where its tables are.
     pub(crate) fn files(&self) -> Arc<dyn Files> {
-        Arc::new(DiskFiles::new(Arc::new(self.disk.clone()), &self.config.data_dir.join("data")))
+        let disk = || Arc::new(DiskFiles::new(Arc::new(self.disk.clone()), &self.config.data_dir.join("data")));
+        self.place.clone().unwrap_or_else(|| disk())
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
