@@ -13,6 +13,7 @@ use crate::files::file::Files;
 use crate::table::action::Keep;
 use crate::table::inspect::inspect;
 use crate::table::log::TableLog;
+use crate::wal::id::Ids;
 
 /// One committer, shared by those who hold it for a moment.
 pub(crate) type SharedLog = Arc<Mutex<TableLog>>;
@@ -21,6 +22,8 @@ pub(crate) type SharedLog = Arc<Mutex<TableLog>>;
 pub(crate) struct Logs {
     files: Arc<dyn Files>,
     wal: String,
+    /// What our WAL was called before its directory was copied.
+    earlier: Vec<String>,
     keep: Keep,
     register: Arc<Register>,
     open: Mutex<HashMap<(TenantId, Table), SharedLog>>,
@@ -31,15 +34,16 @@ pub(crate) struct Logs {
 impl Logs {
     /// Opens every table that exists below the data root. One whose log is damaged is noted in `register`, and the others
     /// are served.
-    pub(crate) fn open(
-        files: &Arc<dyn Files>,
-        wal: String,
-        keep: Keep,
-        register: &Arc<Register>,
-    ) -> Result<Self, Error> {
-        let (files, register, open, closed) =
-            (Arc::clone(files), Arc::clone(register), Mutex::default(), Mutex::default());
-        let logs = Self { files, wal, keep, register, open, closed };
+    pub(crate) fn open(files: &Arc<dyn Files>, ids: &Ids, keep: Keep, register: &Arc<Register>) -> Result<Self, Error> {
+        let logs = Self {
+            files: Arc::clone(files),
+            wal: ids.current().to_text(),
+            earlier: ids.earlier(),
+            keep,
+            register: Arc::clone(register),
+            open: Mutex::default(),
+            closed: Mutex::default(),
+        };
         logs.discover()?;
         Ok(logs)
     }
@@ -118,14 +122,19 @@ impl Logs {
     /// How far a derived stream of ours is in a tenant's tables; 0 when it never wrote.
     pub(crate) fn derived(&self, tenant: &TenantId, source: &str) -> u64 {
         let of_tenant = self.all().into_iter().filter(|(of, ..)| of == tenant);
-        let ours = self.stream(source);
-        let open = of_tenant.map(|(_, _, log)| log.lock().derived(&ours));
-        let closed = self.derived_in_closed(&ours).into_iter().filter(|(of, _)| of == tenant);
+        let ours: Vec<_> = [&self.wal].into_iter().chain(&self.earlier).map(|wal| stream(wal, source)).collect();
+        let far = |log: &TableLog| ours.iter().map(|ours| log.derived(ours)).max().unwrap_or(0);
+        let open = of_tenant.map(|(_, _, log)| far(&log.lock()));
+        let closed = ours.iter().flat_map(|ours| self.derived_in_closed(ours)).filter(|(of, _)| of == tenant);
         open.chain(closed.map(|(_, far)| far)).max().unwrap_or(0)
     }
 
     /// What a derived stream is called in a table's log: positions are those of our WAL, and other servers have theirs.
     pub(crate) fn stream(&self, source: &str) -> String {
-        format!("{}/{source}", self.wal)
+        stream(&self.wal, source)
     }
+}
+
+fn stream(wal: &str, source: &str) -> String {
+    format!("{wal}/{source}")
 }

@@ -44,9 +44,8 @@ pub(crate) fn open(config: Config, seams: &Seams) -> Result<Core, Error> {
         tracing::warn!(%error, "this directory is a copy, its log keeps its id until the next start: the flush failed");
         return Ok(core);
     }
-    let bases: Vec<u64> = core.segments.files().iter().map(|(segment, _)| segment.base).collect();
     let next = core.tail.lock().visible() + 1;
-    let (old, new) = (core.ids.current(), core.ids.renew(disk, &core.wal_dir, next, &bases)?);
+    let (old, new) = (core.ids.current(), core.ids.renew(disk, &core.wal_dir, next)?);
     tracing::info!(old = old.to_text(), new = new.to_text(), next, "this directory is a copy, its log has a new id");
     let config = core.config.clone();
     // Lets go of the directory's lock.
@@ -72,7 +71,7 @@ fn open_as_it_is(config: Config, seams: &Seams) -> Result<Core, Error> {
     let (log, removed, checkpoint_every) = (config.delta_log_keep, config.removed_keep, config.checkpoint_every);
     let register = Arc::new(Register::default());
     let keep = Keep { log, removed, checkpoint_every };
-    let logs = Logs::open(&seams.files, ids.current().to_text(), keep, &register)?;
+    let logs = Logs::open(&seams.files, &ids, keep, &register)?;
     quarantine::remember(seams.files.as_ref(), &register)?;
     let mut dedup = Dedup::new(config.dedup_window, config.dedup_hashes_max);
     load_hashes(files, &wal_dir, &mut dedup, &register)?;

@@ -16,8 +16,8 @@ use crate::files::disk::{DRAFT_END, DRAFT_START};
 use crate::files::file::Files;
 use crate::table::log::TableLog;
 
-/// A file without a commit is left for so long: its commit may be on its way.
-pub(crate) const ORPHAN_AGE: Duration = Duration::from_secs(3600);
+/// A file without a commit is left for so long: its commit may be on its way, on a server that sleeps.
+pub(crate) const ORPHAN_AGE: Duration = Duration::from_secs(6 * 3600);
 
 impl Core {
     /// Deletes files that were removed at least `keep` ago and that no snapshot holds; how many.

@@ -9,8 +9,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path as Location;
 use object_store::prefix::PrefixStore;
 use object_store::{
@@ -157,6 +157,11 @@ impl Client {
     pub(crate) async fn list(&self, below: &Location) -> Result<ListResult, Error> {
         let below = (!below.as_ref().is_empty()).then_some(below);
         self.patience.spend(|| self.store.list_with_delimiter(below)).await
+    }
+
+    /// What lies below a place and sorts after another, however deep.
+    pub(crate) async fn list_after(&self, below: &Location, after: &Location) -> Result<Vec<ObjectMeta>, Error> {
+        self.patience.spend(|| self.store.list_with_offset(Some(below), after).try_collect()).await
     }
 
     /// Removes an object. False when the store says that it was not there; many do not say.

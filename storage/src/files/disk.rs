@@ -101,6 +101,11 @@ impl Files for DiskFiles {
         Ok(found)
     }
 
+    fn names_after(&self, dir: &Location, name: &str) -> io::Result<Vec<String>> {
+        let names = or_none(self.disk.list(&self.path(dir)))?;
+        Ok(names.into_iter().filter(|found| found.as_str() > name).collect())
+    }
+
     fn directories(&self, dir: &Location) -> io::Result<Vec<String>> {
         let (directory, mut names) = (self.path(dir), Vec::new());
         for name in or_none(self.disk.list(&directory))? {

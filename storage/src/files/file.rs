@@ -33,6 +33,11 @@ pub(crate) trait Files: Send + Sync + fmt::Debug {
     fn read(&self, at: &Location) -> io::Result<Bytes>;
     /// The files right below a directory, in no order; none when it is missing.
     fn list(&self, dir: &Location) -> io::Result<Vec<Found>>;
+    /// The names of the files right below a directory that sort after `name`, in no order; none when it is missing.
+    fn names_after(&self, dir: &Location, name: &str) -> io::Result<Vec<String>> {
+        let names = self.list(dir)?.into_iter().map(|found| found.name);
+        Ok(names.filter(|found| found.as_str() > name).collect())
+    }
     /// The names of the directories right below a directory, in no order; none when it is missing.
     fn directories(&self, dir: &Location) -> io::Result<Vec<String>>;
     /// Gives a file's content a second name that nobody uses; `AlreadyExists` when somebody does. Deliberately general:

@@ -86,6 +86,14 @@ impl Files for RemoteFiles {
         Ok(found.collect())
     }
 
+    fn names_after(&self, dir: &Location, name: &str) -> io::Result<Vec<String>> {
+        let (below, after) = (dir.clone(), dir.clone().join(name));
+        let found = self.ask(|client| async move { client.list_after(&below, &after).await })?;
+        let depth = dir.parts().count() + 1;
+        let names = found.iter().filter(|object| object.location.parts().count() == depth);
+        Ok(names.filter_map(|object| Some(object.location.filename()?.to_owned())).collect())
+    }
+
     fn directories(&self, dir: &Location) -> io::Result<Vec<String>> {
         let dir = dir.clone();
         let listed = self.ask(|client| async move { client.list(&dir).await })?;

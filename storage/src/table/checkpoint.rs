@@ -39,6 +39,11 @@ pub(crate) fn versions(found: &[Found]) -> Vec<u64> {
     versions
 }
 
+/// Whether a name is that of a checkpoint.
+pub(crate) fn is_one(name: &str) -> bool {
+    entry::numbered(name, ENDING).is_some()
+}
+
 /// The version of the newest checkpoint as its maker noted it; `None` when there is no note that can be read.
 pub(crate) fn newest(files: &dyn Files, table: &Location) -> Result<Option<u64>, Error> {
     let at = entry::directory(table).join(HINT);
@@ -185,6 +190,11 @@ pub(crate) fn clean_up(files: &dyn Files, table: &Location, until: UnixNano) -> 
     let number =
         |name: &str| entry::numbered(name, ENDING).or_else(|| entry::numbered(name, ".json")).or_else(|| sums(name));
     let mut past: Vec<_> = found.iter().filter(|file| number(&file.name).is_some_and(|at| at < covered)).collect();
+    if past.is_empty() {
+        return Ok(());
+    }
+    // What is about to go is nowhere else.
+    read(files, table, covered)?;
     // From the oldest on, so that what is left reaches back without a gap wherever this ends.
     past.sort_by_key(|file| number(&file.name));
     for file in past {

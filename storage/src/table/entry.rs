@@ -53,6 +53,20 @@ pub(crate) fn found(files: &dyn Files, table: &Location) -> Result<Vec<Found>, E
     files.list(&directory).map_err(Error::io("list", &files.path(&directory)))
 }
 
+/// The names in a table's log that come after the commit of a version: later commits, checkpoints of later versions.
+/// All names without one.
+pub(crate) fn names_after(files: &dyn Files, table: &Location, version: Option<u64>) -> Result<Vec<String>, Error> {
+    let directory = directory(table);
+    let name = version.map(|version| format!("{version:020}.json")).unwrap_or_default();
+    files.names_after(&directory, &name).map_err(Error::io("list", &files.path(&directory)))
+}
+
+/// Takes a commit back that nobody reads.
+pub(crate) fn remove(files: &dyn Files, table: &Location, version: u64) -> Result<(), Error> {
+    let at = location(table, version);
+    files.remove(&at).map(drop).map_err(Error::io("remove", &files.path(&at)))
+}
+
 /// The version of a name that is twenty digits and `ending`.
 pub(crate) fn numbered(name: &str, ending: &str) -> Option<u64> {
     let digits = name.strip_suffix(ending)?;

@@ -2,8 +2,14 @@
 //!
 //! The log on disk is the truth and the state here follows it; another committer's entry is read and applied before
 //! our own is tried at the next number. What a commit removes is live at the version before it, or it is not made.
-//! Deliberately deletes no files: `sweep.rs` does, once nobody can read them.
+//!
+//! A committer may sleep at any point for longer than entries are kept. Then the number after its version may be free
+//! only because the entry that stood there was cleaned away, and a commit made there is read by nobody. So after each
+//! commit of ours the log is looked at again: where a checkpoint is newer, the log is read anew, and if it does not hold
+//! our commit, that is taken back and tried again. For the same reason nothing is applied that stands before a newer
+//! checkpoint. Deliberately deletes no parts: `sweep.rs` does, once nobody can read them.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +19,7 @@ use tracelake_model::{Position, Table, TenantId, UnixNano};
 use tracing::warn;
 
 use crate::error::Error;
-use crate::files::file::Files;
+use crate::files::file::{Files, Found};
 use crate::part::file::{NewPart, Part};
 use crate::table::action::{Commit, Keep, Purpose};
 use crate::table::live::{Live, Origin};
@@ -21,6 +27,8 @@ use crate::table::{action, checkpoint, entry, export};
 
 /// How often another committer may be faster before we give up for this time.
 const ATTEMPTS_MAX: u32 = 100;
+/// How often the log may change under a reader before it gives up for this time.
+const READS_MAX: u32 = 20;
 
 /// One committer of one table of one tenant.
 #[derive(Debug)]
@@ -34,6 +42,8 @@ pub(crate) struct TableLog {
     live: Live,
     /// The last version applied; `None` before the first commit.
     version: Option<u64>,
+    /// The version of the checkpoint that the state began with; entries after it were read one by one.
+    base: Option<u64>,
 }
 
 impl TableLog {
@@ -41,7 +51,7 @@ impl TableLog {
     pub(crate) fn open(files: &Arc<dyn Files>, tenant: &TenantId, table: Table, wal_id: &str) -> Result<Self, Error> {
         let (at, wal) = (Location::from(format!("{tenant}/{table}")), format!("wal/{wal_id}"));
         let (keep, live) = (Keep::default(), Live::default());
-        let mut log = Self { files: Arc::clone(files), at, table, wal, keep, live, version: None };
+        let mut log = Self { files: Arc::clone(files), at, table, wal, keep, live, version: None, base: None };
         log.load()?;
         Ok(log)
     }
@@ -92,13 +102,13 @@ impl TableLog {
             let far = |source: &str, position: u64| position.max(self.derived(source));
             txns.extend(derived.iter().map(|(source, at)| (format!("derived/{source}"), far(source, *at))));
             let commit = Commit { purpose: Purpose::Append, removed: &[], added: parts, txns: &txns };
-            let entry = action::encode(&self.at, self.preamble(now)?, &commit, now)?;
-            let version = self.version.map_or(0, |version| version + 1);
-            if entry::put(self.files.as_ref(), &self.at, version, &entry)? {
-                added.extend(self.refresh()?);
+            let Some(version) = self.put(&commit, now)? else { continue };
+            added.extend(self.refresh()?);
+            if self.holds(version, &self.wal, flushed.0) {
                 self.checkpoint_if_due(version, now);
                 return Ok(added);
             }
+            self.take_back(version)?;
         }
         Err(self.crowded())
     }
@@ -134,13 +144,13 @@ impl TableLog {
             }
             let txns = [(txn.clone(), self.live.txn(&txn) + 1)];
             let commit = Commit { purpose, removed, added, txns: &txns };
-            let entry = action::encode(&self.at, self.preamble(now)?, &commit, now)?;
-            let version = self.version.map_or(0, |version| version + 1);
-            if entry::put(self.files.as_ref(), &self.at, version, &entry)? {
-                self.refresh()?;
+            let Some(version) = self.put(&commit, now)? else { continue };
+            self.refresh()?;
+            if self.holds(version, &txn, txns[0].1) {
                 self.checkpoint_if_due(version, now);
                 return Ok(true);
             }
+            self.take_back(version)?;
         }
         Err(self.crowded())
     }
@@ -157,6 +167,34 @@ impl TableLog {
         self.append(&[], self.flushed(), &streams, now).map(drop)
     }
 
+    /// Tries a commit at the next number; its version, or nothing when another committer was first.
+    fn put(&self, commit: &Commit<'_>, now: UnixNano) -> Result<Option<u64>, Error> {
+        for new in commit.added {
+            // After a long sleep another server may have taken them for files of a flush that died.
+            let at = &new.part.location;
+            match self.files.open(at) {
+                Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+                    return Err(Error::Flush(format!("{at} is gone before its commit, its rows are written again")));
+                }
+                opened => drop(opened.map_err(Error::io("open", &self.files.path(at)))?),
+            }
+        }
+        let entry = action::encode(&self.at, self.preamble(now)?, commit, now)?;
+        let version = self.version.map_or(0, |version| version + 1);
+        Ok(entry::put(self.files.as_ref(), &self.at, version, &entry)?.then_some(version))
+    }
+
+    /// Whether a commit of ours is in the log that was just read: it was read itself, or the checkpoint knows what it did.
+    fn holds(&self, version: u64, txn: &str, value: u64) -> bool {
+        self.base.is_none_or(|base| version > base) || self.live.txn(txn) >= value
+    }
+
+    /// Our commit stands where nobody reads it: before a checkpoint, in the place of one that was cleaned away.
+    fn take_back(&self, version: u64) -> Result<(), Error> {
+        warn!(table = %self.at, version, "this server slept while its commit was made, the commit is made again");
+        entry::remove(self.files.as_ref(), &self.at, version)
+    }
+
     /// Applies what others committed meanwhile.
     pub(crate) fn catch_up(&mut self) -> Result<(), Error> {
         self.refresh().map(drop)
@@ -166,10 +204,9 @@ impl TableLog {
     /// than entries are kept must catch up instead.
     pub(crate) fn follow(&mut self) -> Result<bool, Error> {
         let next = self.version.map_or(0, |version| version + 1);
-        let Some(lines) = entry::read(self.files.as_ref(), &self.at, next)? else { return Ok(false) };
-        let origin = Origin { table: &self.at, time_column: self.table.time_column() };
-        self.live.apply(lines, origin)?;
-        self.version = Some(next);
+        if entry::read(self.files.as_ref(), &self.at, next)?.is_none() {
+            return Ok(false);
+        }
         self.refresh().map(|_| true)
     }
 
@@ -242,7 +279,8 @@ impl TableLog {
             return Ok(added);
         }
         let (path, stands) = (&self.at, self.flushed());
-        Err(Error::Flush(format!("{path} is flushed up to {stands} already, asked for {flushed}")))
+        let remedy = "if a copy of this data directory writes there too, stop one of them; then restart";
+        Err(Error::Flush(format!("{path} is flushed up to {stands} already, asked for {flushed}; {remedy}")))
     }
 
     /// What must come before the parts: the table itself, or columns it gained.
@@ -255,18 +293,47 @@ impl TableLog {
     }
 
     /// Applies what others committed since; gives the parts that became live.
+    ///
+    /// One look tells the names that come after our version. With no checkpoint among them, no entry after ours was ever
+    /// cleaned away: clean-up removes only what a later checkpoint covers.
     fn refresh(&mut self) -> Result<Vec<Arc<Part>>, Error> {
-        if checkpoint::newest(self.files.as_ref(), &self.at)? > self.version {
-            return self.catch_up_by_checkpoint();
-        }
         let mut added = Vec::new();
-        loop {
-            let next = self.version.map_or(0, |version| version + 1);
-            let Some(lines) = entry::read(self.files.as_ref(), &self.at, next)? else { return Ok(added) };
+        for _ in 0..READS_MAX {
+            let names = entry::names_after(self.files.as_ref(), &self.at, self.version)?;
+            if names.iter().any(|name| checkpoint::is_one(name)) {
+                added.extend(self.catch_up_by_checkpoint()?);
+                return Ok(added);
+            }
+            let Some(newest) = names.iter().filter_map(|name| entry::numbered(name, ".json")).max() else {
+                return Ok(added);
+            };
+            added.extend(self.read_up_to(newest)?);
+            if self.version >= Some(newest) {
+                return Ok(added);
+            }
+            // The next entry is gone that was named a moment ago: by now a checkpoint covers it.
+        }
+        Err(self.missing())
+    }
+
+    /// Applies the entries up to a version, or up to the first that is not there.
+    fn read_up_to(&mut self, newest: u64) -> Result<Vec<Arc<Part>>, Error> {
+        let (mut added, mut next) = (Vec::new(), self.version.map_or(0, |version| version + 1));
+        while next <= newest
+            && let Some(lines) = entry::read(self.files.as_ref(), &self.at, next)?
+        {
             let origin = Origin { table: &self.at, time_column: self.table.time_column() };
             added.extend(self.live.apply(lines, origin)?);
             self.version = Some(next);
+            next += 1;
         }
+        Ok(added)
+    }
+
+    fn missing(&self) -> Error {
+        let next = self.version.map_or(0, |version| version + 1);
+        let detail = format!("commit {next} is missing while later ones are there");
+        Error::Damaged { path: self.files.path(&entry::directory(&self.at)), detail }
     }
 
     /// Entries between our version and a newer checkpoint may be gone, and their numbers free: reads the log anew.
@@ -277,19 +344,34 @@ impl TableLog {
     }
 
     fn load(&mut self) -> Result<(), Error> {
-        let before = (std::mem::take(&mut self.live), self.version.take());
+        let before = (std::mem::take(&mut self.live), self.version.take(), self.base.take());
         let read = self.read_all();
         match read {
             Ok(()) => self.live.adopt(&before.0),
-            Err(_) => (self.live, self.version) = before,
+            Err(_) => (self.live, self.version, self.base) = before,
         }
         read
     }
 
+    /// Reads the whole log, again when a clean-up took away what was being read.
     fn read_all(&mut self) -> Result<(), Error> {
+        let mut found = entry::found(self.files.as_ref(), &self.at)?;
+        for _ in 0..READS_MAX {
+            (self.live, self.version, self.base) = (Live::default(), None, None);
+            let Err(error) = self.read_found(&found) else { return Ok(()) };
+            let now = entry::found(self.files.as_ref(), &self.at)?;
+            if checkpoint::versions(&now).first() == checkpoint::versions(&found).first() {
+                return Err(error);
+            }
+            found = now;
+        }
+        Err(self.crowded())
+    }
+
+    fn read_found(&mut self, found: &[Found]) -> Result<(), Error> {
         let origin = Origin { table: &self.at, time_column: self.table.time_column() };
-        let (files, found) = (self.files.as_ref(), entry::found(self.files.as_ref(), &self.at)?);
-        let mut last = entry::versions(&found).last().copied();
+        let files = self.files.as_ref();
+        let mut last = entry::versions(found).last().copied();
         if let Some(version) = last
             && entry::remove_torn(files, &self.at, version)?
         {
@@ -297,14 +379,14 @@ impl TableLog {
             last = version.checked_sub(1);
         }
         let mut broken = Vec::new();
-        for version in checkpoint::versions(&found) {
+        for version in checkpoint::versions(found) {
             match checkpoint::read(files, &self.at, version).and_then(|lines| self.live.apply(lines, origin)) {
                 Ok(_) => {
-                    self.version = Some(version);
+                    (self.version, self.base) = (Some(version), Some(version));
                     break;
                 }
-                // A disk that does not answer says nothing about the file.
-                Err(error @ Error::Io { .. }) if !error.is_absence() => return Err(error),
+                // A place that does not answer, or a clean-up, says nothing about the file.
+                Err(error @ Error::Io { .. }) => return Err(error),
                 Err(error) => {
                     warn!(%error, table = %self.at, version, "checkpoint cannot be read, entries are read instead");
                     broken.push(version);
@@ -318,8 +400,7 @@ impl TableLog {
             next += 1;
         }
         if self.version < last || self.version < broken.first().copied() {
-            let detail = format!("commit {next} is missing while later ones are there");
-            return Err(Error::Damaged { path: files.path(&entry::directory(&self.at)), detail });
+            return Err(self.missing());
         }
         broken.into_iter().try_for_each(|version| checkpoint::remove(files, &self.at, version))
     }

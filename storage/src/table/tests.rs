@@ -10,6 +10,7 @@ use object_store::path::Path as Location;
 use serde_json::{Value, json};
 use tracelake_model::{Position, Table, TenantId, UnixNano, column};
 
+use super::action::Keep;
 use super::entry;
 use super::log::TableLog;
 use crate::disk::RealDisk;
@@ -124,6 +125,29 @@ fn a_checkpoint_carries_a_table_whose_entries_are_gone() {
     assert_eq!(rows(&sleeper), 104 * 3);
     assert!(!entry_path(dir.path(), 0).exists());
     assert_eq!(open(dir.path(), "a").live(), sleeper.live());
+}
+
+#[test]
+fn a_note_that_names_an_older_checkpoint_or_none_misleads_no_committer_that_slept() {
+    for note in [None, Some(&br#"{"version":4,"size":1}"#[..]), Some(b"{")] {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path();
+        let keep = Keep { checkpoint_every: 4, ..Keep::default() };
+        let mut log = open(data, "a").keeping(keep);
+        let mut sleeper = open(data, "b").keeping(keep);
+        (1..=6).for_each(|number| drop(commit(&mut log, data, number)));
+        commit(&mut sleeper, data, 500);
+        (7..=14).for_each(|number| drop(commit(&mut log, data, number)));
+        (0..12).for_each(|version| fs::remove_file(entry_path(data, version)).unwrap());
+        let hint = log_path(data).join("_last_checkpoint");
+        match note {
+            None => fs::remove_file(&hint).unwrap(),
+            Some(note) => fs::write(&hint, note).unwrap(),
+        }
+        commit(&mut sleeper, data, 501);
+        assert_eq!(rows(&sleeper), 16 * 3, "{note:?}");
+        assert_eq!(open(data, "a").live(), sleeper.live());
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! Tables remember how far a log is in them by its id, so two directories that go on from one copied log need two. The
 //! file notes what a copy cannot take along (when the directory was made); where that differs, the log goes on under a
-//! new id. Earlier ids stay named: segments from before are read under them until they are gone.
+//! new id. Earlier ids stay named, a line for each copy that was made of a copy: segments from before are read under
+//! them, and derived streams go on where they were.
 //!
 //! ```text
 //! 0123456789abcdef            the id, and what follows is absent in files of the first version
@@ -99,6 +100,11 @@ impl Ids {
         self.current.id
     }
 
+    /// The ids before the current one, newest first.
+    pub(crate) fn earlier(&self) -> Vec<String> {
+        self.earlier.iter().map(|reign| reign.id.to_text()).collect()
+    }
+
     /// The first position under the current id. What stands before it is in the tables already.
     pub(crate) fn first(&self) -> u64 {
         self.current.from
@@ -124,12 +130,11 @@ impl Ids {
         self.save(disk, dir).map(|()| false)
     }
 
-    /// Goes on under a new id from position `next` on; durable when it returns. `bases` are the first positions of the
-    /// segments that are left. Everything before `next` must be in the tables.
-    pub(crate) fn renew(&self, disk: &dyn Disk, dir: &Path, next: u64, bases: &[u64]) -> Result<WalId, Error> {
+    /// Goes on under a new id from position `next` on; durable when it returns. Everything before `next` must be in the
+    /// tables.
+    pub(crate) fn renew(&self, disk: &dyn Disk, dir: &Path, next: u64) -> Result<WalId, Error> {
         let current = Reign { id: draw(&dir.join(FILE))?, from: next };
-        let needed = |reign: &&Reign| bases.iter().any(|&base| self.of(base) == reign.id);
-        let earlier = [&self.current].into_iter().chain(&self.earlier).filter(needed).copied().collect();
+        let earlier = [&self.current].into_iter().chain(&self.earlier).copied().collect();
         Self { current, place: mark(disk, dir)?, earlier }.save(disk, dir)?;
         Ok(current.id)
     }
@@ -199,14 +204,14 @@ mod tests {
         let first = Ids::parse("0a0a0a0a0a0a0a0a\n").expect("an id");
         assert_eq!(first, Ids::new(A));
         let (disk, dir) = (SimDisk::default(), Path::new("/wal"));
-        let renewed = first.renew(&disk, dir, 42, &[1, 17]).expect("renewed");
+        let renewed = first.renew(&disk, dir, 42).expect("renewed");
         let again = Ids::open(&disk, dir).expect("it reads");
         assert_eq!((again.current(), again.first()), (renewed, 42));
         assert_eq!([1, 41, 42, 99].map(|base| again.of(base)), [A, A, renewed, renewed]);
-        let third = again.renew(&disk, dir, 50, &[42]).expect("renewed");
+        let third = again.renew(&disk, dir, 50).expect("renewed");
         let again = Ids::open(&disk, dir).expect("it reads");
-        assert_eq!([42, 49, 50].map(|base| again.of(base)), [renewed, renewed, third]);
-        assert_eq!(again.earlier.len(), 1, "no segment of the first is left");
+        assert_eq!([41, 42, 49, 50].map(|base| again.of(base)), [A, renewed, renewed, third]);
+        assert_eq!(again.earlier(), [renewed.to_text(), A.to_text()]);
         for damaged in ["", "0a0a\n", "0a0a0a0a0a0a0a0a\nfrom x\n", "0a0a0a0a0a0a0a0a\ncolour red\n"] {
             assert!(Ids::parse(damaged).is_none(), "{damaged:?}");
         }
@@ -217,7 +222,7 @@ mod tests {
         let (disk, dir) = (SimDisk::default(), Path::new("/wal"));
         disk.set_mark(Some("born-1"));
         let ids = Ids::open(&disk, dir).expect("made");
-        ids.renew(&disk, dir, 42, &[1]).expect("renewed");
+        ids.renew(&disk, dir, 42).expect("renewed");
         let whole = disk.read(&dir.join(FILE)).expect("read");
         let ids = Ids::open(&disk, dir).expect("read");
         for bit in 0..whole.len() * 8 {
