@@ -31,6 +31,14 @@ pub(crate) trait Files: Send + Sync + fmt::Debug {
     }
     /// Reads a file whole.
     fn read(&self, at: &Location) -> io::Result<Bytes>;
+    /// Reads files whole, `None` where there is none; places that are far away are asked for several at once.
+    fn read_many(&self, at: &[Location]) -> io::Result<Vec<Option<Bytes>>> {
+        let read = |at: &Location| match self.read(at) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+            content => content.map(Some),
+        };
+        at.iter().map(read).collect()
+    }
     /// The files right below a directory, in no order; none when it is missing.
     fn list(&self, dir: &Location) -> io::Result<Vec<Found>>;
     /// The names of the files right below a directory that sort after `name`, in no order; none when it is missing.

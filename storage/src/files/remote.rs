@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use object_store::path::Path as Location;
 use object_store::{Error, ObjectStore};
 use tracelake_model::UnixNano;
@@ -19,6 +20,9 @@ use crate::files::fault::told;
 use crate::files::file::{Draft, Files, Found, Source};
 use crate::files::spool::{Spool, SpooledFile};
 use crate::files::upload::Upload;
+
+/// Small files that are read at once.
+const READS: usize = 16;
 
 /// Files in an object store, below its root.
 #[derive(Debug)]
@@ -73,6 +77,17 @@ impl Files for RemoteFiles {
     fn read(&self, at: &Location) -> io::Result<Bytes> {
         let at = at.clone();
         self.ask(|client| async move { client.get(&at).await }).map(|stored| stored.content)
+    }
+
+    fn read_many(&self, at: &[Location]) -> io::Result<Vec<Option<Bytes>>> {
+        let at = at.to_vec();
+        self.ask(|client| async move {
+            let read = async |at: Location| match client.get(&at).await {
+                Err(Error::NotFound { .. }) => Ok(None),
+                content => content.map(|stored| Some(stored.content)),
+            };
+            stream::iter(at.into_iter().map(read)).buffered(READS).try_collect().await
+        })
     }
 
     fn list(&self, dir: &Location) -> io::Result<Vec<Found>> {

@@ -87,15 +87,29 @@ pub(crate) fn read(files: &dyn Files, table: &Location, version: u64) -> Result<
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
         content => content.map_err(Error::io("read", &path))?,
     };
-    let is_whole = match check_seal(SEAL, &content) {
+    check(&content, &path).map(Some)
+}
+
+/// The actions of several versions, asked for together; fewer when one of them is not there.
+pub(crate) fn read_many(files: &dyn Files, table: &Location, versions: &[u64]) -> Result<Vec<Vec<Line>>, Error> {
+    let places: Vec<_> = versions.iter().map(|version| location(table, *version)).collect();
+    let directory = directory(table);
+    let contents = files.read_many(&places).map_err(Error::io("read", &files.path(&directory)))?;
+    let found = places.iter().zip(contents).map_while(|(at, content)| Some((at, content?)));
+    found.map(|(at, content)| check(&content, &files.path(at))).collect()
+}
+
+/// Actions whose checksum holds.
+fn check(content: &[u8], path: &Path) -> Result<Vec<Line>, Error> {
+    let is_whole = match check_seal(SEAL, content) {
         Seal::Whole => true,
         Seal::Broken => false,
         Seal::Absent => !content.windows(SEALED.len()).any(|window| window == SEALED.as_bytes()),
     };
     if !is_whole {
-        return Err(Error::Damaged { path, detail: "its checksum does not hold".into() });
+        return Err(Error::Damaged { path: path.to_owned(), detail: "its checksum does not hold".into() });
     }
-    parse(&content, &path).map(Some)
+    parse(content, path)
 }
 
 /// Whether a version's commit is nothing but zeros, as a power cut leaves what was not synced.

@@ -27,6 +27,8 @@ use crate::table::{action, checkpoint, entry, export};
 
 /// How often another committer may be faster before we give up for this time.
 const ATTEMPTS_MAX: u32 = 100;
+/// Entries that are read together while a table is opened.
+const READ_AHEAD: usize = 64;
 /// How often the log may change under a reader before it gives up for this time.
 const READS_MAX: u32 = 20;
 
@@ -393,6 +395,8 @@ impl TableLog {
                 }
             }
         }
+        self.read_ahead(&entry::versions(found))?;
+        let (files, origin) = (self.files.as_ref(), Origin { table: &self.at, time_column: self.table.time_column() });
         let mut next = self.version.map_or(0, |version| version + 1);
         while let Some(lines) = entry::read(files, &self.at, next)? {
             self.live.apply(lines, origin)?;
@@ -403,6 +407,22 @@ impl TableLog {
             return Err(self.missing());
         }
         broken.into_iter().try_for_each(|version| checkpoint::remove(files, &self.at, version))
+    }
+
+    /// Applies entries that were found, as far as they follow each other, many at a time.
+    fn read_ahead(&mut self, found: &[u64]) -> Result<(), Error> {
+        let origin = Origin { table: &self.at, time_column: self.table.time_column() };
+        let past: Vec<u64> = found.iter().copied().filter(|version| Some(*version) > self.version).collect();
+        for versions in past.chunks(READ_AHEAD) {
+            let entries = entry::read_many(self.files.as_ref(), &self.at, versions)?;
+            for (version, lines) in versions.iter().zip(entries) {
+                if *version == self.version.map_or(0, |version| version + 1) {
+                    self.live.apply(lines, origin)?;
+                    self.version = Some(*version);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn checkpoint_if_due(&self, version: u64, now: UnixNano) {
