@@ -3,7 +3,7 @@
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: run demo build test tools lint unit ui house soak bench-ingest
+.PHONY: run demo build test tools lint unit ui house soak bench-ingest bench-storage
 
 # Builds and starts the server: OTLP on 4317 (gRPC) and 4318 (HTTP), pages and API on http://127.0.0.1:4319
 run:
@@ -49,3 +49,7 @@ soak:
 # Replays recorded and generated requests against the release binary: spans/s, CPU, memory, bytes on disk.
 bench-ingest:
 	$(CARGO) bench --locked --bench ingest -- $(ARGS)
+
+# Bytes a record before and after compaction, merges, and a start and traces by id with 1,000 parts.
+bench-storage:
+	$(CARGO) bench --locked --bench storage -- $(ARGS)

@@ -40,6 +40,8 @@ pub enum SortKey {
     Column(&'static str),
     /// By the minute of a column of Unix nanoseconds.
     Minute(&'static str),
+    /// By its second.
+    Second(&'static str),
 }
 
 impl Table {
@@ -92,17 +94,13 @@ impl Table {
         }
     }
 
-    /// Order of rows in a compacted part, and in fresh ones but those of spans, which keep the order of arrival.
+    /// Order of rows in a compacted part, and in fresh ones but those of spans, which keep the order of arrival. Rows
+    /// with equal keys stand in the order in which they were stored; all columns of a span's identity that are no ids of
+    /// spans are keys, so this tells which of several rows of a span came last.
     pub fn sort_keys(self) -> &'static [SortKey] {
-        use SortKey::{Column, Minute};
+        use SortKey::{Column, Minute, Second};
         match self {
-            Self::Spans => &[
-                Minute(START_UNIX_NANO),
-                Column(SERVICE_NAME),
-                Column(NAME),
-                Column(TRACE_ID),
-                Column(START_UNIX_NANO),
-            ],
+            Self::Spans => &[Second(START_UNIX_NANO), Column(SERVICE_NAME), Column(TRACE_ID)],
             Self::Logs => &[Minute(TIME_UNIX_NANO), Column(SERVICE_NAME), Column(TIME_UNIX_NANO)],
             Self::Metrics => &[Column(NAME), Column(SERVICE_NAME), Column(ATTRIBUTES), Column(TIME_UNIX_NANO)],
             Self::Audit => &[Column(SEQ)],
@@ -396,7 +394,7 @@ mod tests {
             let time = schema.field_with_name(table.time_column()).expect("time column");
             assert_eq!(time.data_type(), &DataType::Int64);
             for key in table.sort_keys() {
-                let (SortKey::Column(name) | SortKey::Minute(name)) = key;
+                let (SortKey::Column(name) | SortKey::Minute(name) | SortKey::Second(name)) = key;
                 assert!(schema.field_with_name(name).is_ok(), "{table}.{name}");
             }
         }

@@ -37,6 +37,11 @@ impl UnixNano {
         UnixNano(self.0 - self.0.rem_euclid(60 * SECOND))
     }
 
+    /// Start of the second that holds this instant.
+    pub fn second(self) -> UnixNano {
+        UnixNano(self.0 - self.0.rem_euclid(SECOND))
+    }
+
     /// This instant moved forward, stopping at the greatest.
     pub fn plus(self, by: Duration) -> UnixNano {
         UnixNano(self.0.saturating_add(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX)))

@@ -2,10 +2,13 @@
 //!
 //! Deliberately starts no threads of its own and fills no cache before the first question.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use datafusion::catalog::TableProvider as _;
+use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
@@ -13,7 +16,10 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
-use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
+use datafusion::physical_optimizer::PhysicalOptimizerRule as _;
+use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
+use datafusion::physical_plan::filter::FilterExecBuilder;
+use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::{SessionContext, col, lit};
 use tokio::sync::broadcast;
 use tracelake_model::{Clock, Durable, Sample, Table, Tap, TenantId, TimeRange, UnixNano};
@@ -22,6 +28,8 @@ use tracelake_storage::{Snapshot, Store};
 use crate::config::Config;
 use crate::error::Error;
 use crate::limit::{Gate, bound};
+use crate::scan::order::in_order;
+use crate::scan::pick::{Pick, pick};
 use crate::scan::provider::{DATA_URL, ScanStats, SnapshotTable};
 use crate::tail_feed::TailFeed;
 
@@ -38,6 +46,10 @@ pub struct Scan {
     pub order: Vec<Order>,
     /// At most so many rows, the first ones of the order.
     pub limit: Option<usize>,
+    /// Without an order and a limit: rows come as they were stored, part by part in the order of commits (within a merged
+    /// part by [`Table::sort_keys`], equal ones as they were stored), then the tail. Parts are then decoded one after the
+    /// other.
+    pub as_stored: bool,
 }
 
 /// One column of an answer's order; nulls come last.
@@ -51,7 +63,14 @@ pub struct Order {
 
 impl Default for Scan {
     fn default() -> Self {
-        Self { columns: Vec::new(), filter: None, range: TimeRange::ALL, order: Vec::new(), limit: None }
+        Self {
+            columns: Vec::new(),
+            filter: None,
+            range: TimeRange::ALL,
+            order: Vec::new(),
+            limit: None,
+            as_stored: false,
+        }
     }
 }
 
@@ -110,17 +129,40 @@ impl Engine {
         ask: Scan,
     ) -> Result<SendableRecordBatchStream, Error> {
         let provider = SnapshotTable::new(Arc::clone(snapshot), table, Arc::clone(&self.scans));
-        let plan = self.scan_plan(provider, ask)?;
-        let physical = self.native.create_physical_plan(&plan).await?;
-        let stream = execute_stream(physical, self.native.task_ctx())?;
-        Ok(bound(stream, Duration::from_secs(self.config.sql_seconds)))
+        let stream = if !ask.order.is_empty() || ask.limit.is_some() {
+            let physical = self.native.create_physical_plan(&self.scan_plan(provider, ask)?).await?;
+            execute_stream(physical, self.native.task_ctx())?
+        } else if ask.as_stored {
+            in_order(self.plain_plan(&provider, ask).await?, self.native.task_ctx())
+        } else {
+            execute_stream(self.plain_plan(&provider, ask).await?, self.native.task_ctx())?
+        };
+        Ok(bound(stream, snapshot, Duration::from_secs(self.config.sql_seconds)))
+    }
+
+    /// Rows of some traces (ids as they are stored), in the order in which they were stored; `columns` as in [`Scan`].
+    pub(crate) async fn rows_of_traces(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        table: Table,
+        ids: BTreeSet<Vec<u8>>,
+        columns: &[&str],
+    ) -> Result<SendableRecordBatchStream, Error> {
+        let columns = Arc::new(places(table, columns)?);
+        let wanted = Pick { table, ids: Arc::new(ids), columns };
+        let stream = pick(self.native.runtime_env(), &self.scans, snapshot, wanted).await?;
+        Ok(bound(stream, snapshot, Duration::from_secs(self.config.sql_seconds)))
     }
 
     /// A session that sees the SQL views and functions of this tenant only, read-only, all at one snapshot.
     pub fn session(&self, tenant: &TenantId) -> Result<SessionContext, Error> {
         let snapshot = Arc::new(self.store.snapshot(tenant));
-        let state = crate::sql::session::tenant_state(&self.sql, &snapshot, &self.scans, self.clock.now())?;
-        Ok(SessionContext::new_with_state(state))
+        Ok(SessionContext::new_with_state(self.session_at(&snapshot)?))
+    }
+
+    /// The same at a snapshot in hand, which must live as long as what is read through it.
+    pub(crate) fn session_at(&self, snapshot: &Arc<Snapshot>) -> Result<SessionState, Error> {
+        Ok(crate::sql::session::tenant_state(&self.sql, snapshot, &self.scans, self.clock.now())?)
     }
 
     /// The present, as every part of an answer sees it.
@@ -152,7 +194,7 @@ impl Engine {
     pub fn stats(&self) -> Vec<Sample> {
         const PARTS: (&str, &str) = (
             "tracelake_query_parts_total",
-            "Parts that scans looked into (read) or left aside by their times (pruned).",
+            "Parts that scans looked into (read) or left aside by their times and traces (pruned).",
         );
         let parts = |result: &str, count: u64| Sample::counter(PARTS.0, PARTS.1, count).label("result", result);
         let reserved = |state: &SessionState| state.runtime_env().memory_pool.reserved() as f64;
@@ -174,8 +216,38 @@ impl Engine {
         ]
     }
 
+    #[cfg(test)]
+    pub(crate) fn runtime(&self) -> &Arc<RuntimeEnv> {
+        self.native.runtime_env()
+    }
+
     pub(crate) fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// A scan that needs neither an order nor a limit, planned by hand: the optimizer would take longer than many scans.
+    async fn plain_plan(&self, provider: &SnapshotTable, ask: Scan) -> Result<Arc<dyn ExecutionPlan>, Error> {
+        let table = provider.table();
+        let schema = table.file_schema();
+        let mut columns = places(table, &ask.columns)?;
+        let wanted = columns.len();
+        let filter = ask.filter.into_iter().chain(time_filter(table.time_column(), ask.range)).reduce(Expr::and);
+        for column in filter.iter().flat_map(Expr::column_refs) {
+            let place = schema.index_of(&column.name).map_err(DataFusionError::from)?;
+            if !columns.contains(&place) {
+                columns.push(place);
+            }
+        }
+        let scan = if ask.as_stored {
+            provider.scan_as_stored(&self.native, &columns, filter.as_slice())?
+        } else {
+            provider.scan(&self.native, Some(&columns), filter.as_slice(), None).await?
+        };
+        let Some(filter) = filter else { return Ok(scan) };
+        let predicate = self.native.create_physical_expr(filter, &DFSchema::try_from(scan.schema())?)?;
+        let filtered =
+            FilterExecBuilder::new(predicate, scan).apply_projection(Some((0..wanted).collect()))?.build()?;
+        Ok(FilterPushdown::new().optimize(Arc::new(filtered), self.native.config_options())?)
     }
 
     fn scan_plan(&self, provider: SnapshotTable, ask: Scan) -> Result<LogicalPlan, Error> {
@@ -199,6 +271,16 @@ impl Engine {
         }
         Ok(plan.build()?)
     }
+}
+
+/// Places of columns in a table's files; all of them where none is named.
+fn places(table: Table, columns: &[&str]) -> Result<Vec<usize>, Error> {
+    let schema = table.file_schema();
+    if columns.is_empty() {
+        return Ok((0..schema.fields().len()).collect());
+    }
+    let places = columns.iter().map(|name| schema.index_of(name)).collect::<Result<_, _>>();
+    Ok(places.map_err(DataFusionError::from)?)
 }
 
 /// The comparisons that keep a time column inside `range`; none where it is open.

@@ -16,6 +16,7 @@ use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use futures::{Stream, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep_until};
+use tracelake_storage::Snapshot;
 
 use crate::error::Error;
 
@@ -72,16 +73,24 @@ pub(crate) struct Limit {
     pub(crate) truncated: Arc<AtomicBool>,
     /// Held as long as the stream lives.
     pub(crate) place: Option<OwnedSemaphorePermit>,
+    /// Held as long as the stream lives: files of parts that a snapshot names are not deleted.
+    #[expect(dead_code, reason = "held, not read")]
+    pub(crate) snapshot: Arc<Snapshot>,
 }
 
-/// A stream that ends with [`Error::Timeout`] when it takes longer than `limit` from now on.
-pub(crate) fn bound(stream: SendableRecordBatchStream, limit: Duration) -> SendableRecordBatchStream {
+/// A stream over a snapshot that ends with [`Error::Timeout`] when it takes longer than `limit` from now on.
+pub(crate) fn bound(
+    stream: SendableRecordBatchStream,
+    snapshot: &Arc<Snapshot>,
+    limit: Duration,
+) -> SendableRecordBatchStream {
     let limit = Limit {
         deadline: Instant::now() + limit,
         seconds: limit.as_secs(),
         rows: None,
         truncated: Arc::default(),
         place: None,
+        snapshot: Arc::clone(snapshot),
     };
     limited(stream, limit)
 }

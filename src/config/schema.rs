@@ -226,6 +226,12 @@ pub(crate) const LIMITS: &[Setting] = &[
         set: |config, text| parse_size(text).map(|bytes| config.storage.tail_bytes = bytes),
     },
     Setting {
+        key: "trace_index_bytes",
+        doc: "Memory of the index that says which parts hold a trace, about 6 bytes a trace; beyond, the parts stored first are looked into for every trace.",
+        show: |config| quote(show_size(config.storage.trace_index_bytes)),
+        set: |config, text| parse_size(text).map(|bytes| config.storage.trace_index_bytes = bytes),
+    },
+    Setting {
         key: "sql_seconds",
         doc: "Seconds that one SQL question may take.",
         show: |config| show_count(config.query.sql_seconds),

@@ -60,6 +60,7 @@ impl Core {
         };
         self.pass(Point::Merged)?;
         let mut log = shared.lock();
+        self.traces.insert_all(std::slice::from_ref(&output));
         let committed = log.replace(&inputs, std::slice::from_ref(&output), self.clock.now())?;
         self.pass(Point::Swapped)?;
         self.show(tenant, table, &log);

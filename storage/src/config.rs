@@ -64,6 +64,8 @@ pub struct Config {
     /// Share of the disk's space, without what others use, that tables may take; beyond, the oldest parts go. 1 never
     /// removes any.
     pub disk_share: f64,
+    /// Bytes of trace indexes in memory; beyond, a trace is looked for in every part of those that were stored first.
+    pub trace_index_bytes: u64,
     /// How long entries of a table's log stay that a checkpoint covers.
     pub delta_log_keep: Duration,
     /// Commits of a table from one checkpoint of its log to the next.
@@ -96,6 +98,7 @@ impl Default for Config {
             feed_requests_max: 1024,
             retention: BTreeMap::new(),
             disk_share: 0.8,
+            trace_index_bytes: 64 << 20,
             delta_log_keep: Duration::from_secs(86_400),
             checkpoint_every: 100,
             removed_keep: Duration::from_secs(3600),

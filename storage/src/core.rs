@@ -23,6 +23,7 @@ use crate::logs::Logs;
 use crate::queue::Queue;
 use crate::signal::FlushSignal;
 use crate::tail::Tail;
+use crate::traces::TraceIndexes;
 use crate::wal::id::Ids;
 use crate::wal::segment::Segments;
 use crate::wal::writer::Writer;
@@ -49,6 +50,7 @@ pub(crate) struct Core {
     pub(crate) dedup: Mutex<Dedup>,
     pub(crate) feed: Feed,
     pub(crate) logs: Logs,
+    pub(crate) traces: Arc<TraceIndexes>,
     /// One flush at a time.
     pub(crate) flushing: Mutex<()>,
     pub(crate) flush_signal: FlushSignal,

@@ -95,6 +95,7 @@ impl Core {
                 derived.push((AUDIT_SEQ.to_owned(), work.generation.audit_seq));
             }
             let derived: Vec<_> = derived.iter().map(|(source, position)| (source.as_str(), *position)).collect();
+            self.traces.insert_all(&parts);
             let live = log.append(&parts, last, &derived, self.clock.now())?;
             report.rows += rows.iter().map(|rows| rows.num_rows() as u64).sum::<u64>();
             report.parts += live.len() as u64;

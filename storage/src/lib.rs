@@ -13,6 +13,7 @@
 //! | `queue.rs` `feed.rs` `signal.rs` | what waits for the writer, for taps, for the flusher |
 //! | `dedup.rs` `audit.rs` `derived.rs` `rows.rs` | payloads seen before; audit numbers; derived rows; frames to rows |
 //! | `tail.rs` `snapshot.rs` | rows that are in no part yet; [`Snapshot`]: parts and tail of one instant |
+//! | `traces.rs` | the trace indexes of live parts: which parts may hold rows of a trace |
 //! | `wal/` | the write-ahead log |
 //! | `part/` | one Parquet file |
 //! | `table/` `logs.rs` | the Delta log of a table; all of them |
@@ -68,6 +69,7 @@ mod sweep;
 mod table;
 mod tail;
 mod tap;
+mod traces;
 mod upkeep;
 mod wal;
 mod write;
@@ -84,3 +86,4 @@ pub use part::file::Part;
 pub use signal::FlushReport;
 pub use snapshot::Snapshot;
 pub use store::Store;
+pub use traces::TracePart;

@@ -24,6 +24,7 @@ use crate::replay::Replay;
 use crate::seam::Seams;
 use crate::signal::{FlushReport, FlushSignal};
 use crate::table::action::Keep;
+use crate::traces::TraceIndexes;
 use crate::wal::id::Ids;
 use crate::wal::reader::recover;
 use crate::wal::segment::Segments;
@@ -91,6 +92,7 @@ fn open_as_it_is(config: Config, seams: &Seams) -> Result<Core, Error> {
         flushing: Mutex::default(),
         flush_signal: FlushSignal::default(),
         keeper: Keeper::default(),
+        traces: Arc::new(TraceIndexes::new(config.trace_index_bytes)),
         accepting: AtomicBool::new(false),
         flush_failure: Mutex::default(),
         write_failure: Mutex::default(),

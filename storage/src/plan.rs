@@ -4,7 +4,7 @@
 //! one of the next, so a row is written again at most once per tier. A day that is settled is brought to as few parts
 //! as may be, unless a large part would be written again for little.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,17 +27,20 @@ const SETTLED: Duration = Duration::from_secs(3600);
 const REWRITE_MAX: u64 = 8;
 
 /// The parts to merge next, of one day; none when there is nothing worth it. `parts` come in the order of their
-/// commits, and so does the answer.
+/// commits, and so does the answer. Between the parts of an answer stands no other one, but for those left alone: rows
+/// keep the order in which they were stored.
 pub(crate) fn choose(parts: &[Arc<Part>], left_alone: &HashSet<Location>, now: UnixNano) -> Option<Vec<Arc<Part>>> {
     let mut days: BTreeMap<&str, Vec<&Arc<Part>>> = BTreeMap::new();
     for part in parts {
         days.entry(&part.date).or_default().push(part);
     }
-    days.into_values().find_map(|day| {
+    days.into_values().find_map(|mut day| {
         let newest = day.iter().map(|part| part.stored).max()?;
-        let small = day.into_iter().filter(|part| is_small(part) && !left_alone.contains(&part.location)).collect();
-        let chosen = full_tier(&small).or_else(|| (newest.plus(SETTLED) <= now).then(|| leftovers(small))?)?;
-        Some(chosen.into_iter().map(Arc::clone).collect())
+        day.retain(|part| !left_alone.contains(&part.location));
+        let runs: Vec<&[&Arc<Part>]> = day.split(|part| !is_small(part)).collect();
+        let settled = newest.plus(SETTLED) <= now;
+        let chosen = full_tier(&runs).or_else(|| runs.iter().find_map(|run| leftovers(run).filter(|_| settled)))?;
+        Some(chosen.iter().map(|part| Arc::clone(part)).collect())
     })
 }
 
@@ -49,42 +52,35 @@ fn tier(part: &Part) -> u32 {
     part.rows.max(1).ilog2() / 3
 }
 
-/// Parts of the least tier that is full.
-fn full_tier<'a>(small: &Vec<&'a Arc<Part>>) -> Option<Vec<&'a Arc<Part>>> {
-    let mut tiers: BTreeMap<u32, Vec<&Arc<Part>>> = BTreeMap::new();
-    for part in small {
-        tiers.entry(tier(part)).or_default().push(part);
-    }
-    let full = tiers.into_values().find(|tier| tier.len() >= TIER_PARTS)?;
-    fitting(full)
+/// Neighbours of the least tier that is full, with smaller ones among them.
+fn full_tier<'a>(runs: &[&'a [&'a Arc<Part>]]) -> Option<&'a [&'a Arc<Part>]> {
+    let tiers: BTreeSet<u32> = runs.iter().flat_map(|run| run.iter()).map(|part| tier(part)).collect();
+    tiers.into_iter().find_map(|full| {
+        let neighbours = runs.iter().flat_map(|run| run.split(move |part| tier(part) > full));
+        let count = |parts: &&[&Arc<Part>]| parts.iter().filter(|part| tier(part) == full).count();
+        neighbours.into_iter().find(|parts| count(parts) >= TIER_PARTS).and_then(fitting)
+    })
 }
 
-/// The smallest parts of a settled day, without those that are large beside all the others.
-fn leftovers(mut small: Vec<&Arc<Part>>) -> Option<Vec<&Arc<Part>>> {
-    let place: Vec<_> = small.iter().map(|part| part.location.clone()).collect();
-    small.sort_by_key(|part| part.rows);
-    let mut rest: u64 = small.iter().map(|part| part.rows).sum();
-    while let Some(largest) = small.last() {
-        rest -= largest.rows;
-        if largest.rows <= rest.saturating_mul(REWRITE_MAX) {
-            break;
-        }
-        small.pop();
+/// Neighbours of a settled day, without those that are large beside all the others.
+fn leftovers<'a>(run: &'a [&'a Arc<Part>]) -> Option<&'a [&'a Arc<Part>]> {
+    let rows: u64 = run.iter().map(|part| part.rows).sum();
+    let (at, largest) = run.iter().enumerate().max_by_key(|(_, part)| part.rows)?;
+    if largest.rows <= (rows - largest.rows).saturating_mul(REWRITE_MAX) {
+        return fitting(run);
     }
-    let mut chosen = fitting(small)?;
-    chosen.sort_by_key(|part| place.iter().position(|location| *location == part.location));
-    Some(chosen)
+    leftovers(&run[..at]).or_else(|| leftovers(&run[at + 1..]))
 }
 
 /// The first parts that fit into one.
-fn fitting(parts: Vec<&Arc<Part>>) -> Option<Vec<&Arc<Part>>> {
+fn fitting<'a>(parts: &'a [&'a Arc<Part>]) -> Option<&'a [&'a Arc<Part>]> {
     let (mut rows, mut bytes) = (0, 0);
-    let fits = |part: &&Arc<Part>| {
+    let fits = |part: &&&Arc<Part>| {
         (rows, bytes) = (rows + part.rows, bytes + part.bytes);
         rows <= ROWS_TARGET && bytes <= BYTES_TARGET
     };
-    let chosen: Vec<_> = parts.into_iter().take(INPUTS_MAX).take_while(fits).collect();
-    (chosen.len() >= 2).then_some(chosen)
+    let count = parts.iter().take(INPUTS_MAX).take_while(fits).count();
+    (count >= 2).then_some(&parts[..count])
 }
 
 #[cfg(test)]
@@ -122,12 +118,29 @@ mod tests {
         check(&sizes, fresh, None);
         sizes.push(("b", 100));
         check(&sizes, fresh, None);
-        sizes.push(("a", 70_000));
-        check(&sizes, fresh, None);
         sizes.push(("a", 90));
-        check(&sizes, fresh, Some(&[0, 1, 2, 3, 4, 5, 6, 9]));
+        check(&sizes, fresh, Some(&[0, 1, 2, 3, 4, 5, 6, 8]));
         check(&[("a", ROWS_TARGET / 2); 20], fresh, None);
         check(&[("a", ROWS_TARGET / 2 - 1); 20], fresh, Some(&[0, 1]));
+    }
+
+    #[test]
+    fn only_neighbours_are_merged_so_that_rows_keep_their_order() {
+        let fresh = Duration::from_secs(10);
+        let mut sizes = vec![("a", 100); 7];
+        sizes.extend([("a", 70_000), ("a", 90)]);
+        check(&sizes, fresh, None);
+        sizes.extend([("a", 90); 7]);
+        check(&sizes, fresh, Some(&[8, 9, 10, 11, 12, 13, 14, 15]));
+        // Small ones between the parts of a full tier go with them.
+        let mut sizes = vec![("a", 1000); 7];
+        sizes.extend([("a", 3), ("a", 1000)]);
+        check(&sizes, fresh, Some(&[0, 1, 2, 3, 4, 5, 6, 7, 8]));
+        check(&[("a", 30), ("a", 400_000), ("a", 5)], Duration::from_secs(7200), None);
+        // One that cannot be merged must not keep its neighbours apart.
+        let alone = HashSet::from([Location::from("3")]);
+        let chosen = choose(&parts(&[("a", 100); 9]), &alone, NOW).expect("eight others");
+        assert_eq!(chosen.len(), 8);
     }
 
     #[test]
@@ -155,10 +168,11 @@ mod tests {
             };
             let rows: u64 = chosen.iter().map(|part| part.rows).sum();
             written += rows;
+            let place = live.iter().position(|part| *part == chosen[0]).unwrap();
             live.retain(|part| !chosen.contains(part));
             let mut merged = parts(&[("a", rows)]).remove(0);
             Arc::get_mut(&mut merged).unwrap().location = Location::from(format!("{number}"));
-            live.push(merged);
+            live.insert(place, merged);
         }
         assert_eq!(live.iter().map(|part| part.rows).sum::<u64>(), 360_000);
         assert!(live.len() <= 2, "{live:?}");

@@ -9,6 +9,7 @@ use tracelake_model::{Batch, Table, TenantId};
 
 use crate::damage::{Gap, Register};
 use crate::part::file::Part;
+use crate::traces::{TraceIndexes, TracePart};
 
 pub(crate) const TABLES: usize = Table::ALL.len();
 
@@ -42,12 +43,13 @@ pub struct Snapshot {
     tail: [OnceLock<Vec<RecordBatch>>; TABLES],
     gaps: [Arc<[Gap]>; TABLES],
     closed: [Option<Arc<str>>; TABLES],
+    traces: Option<Arc<TraceIndexes>>,
 }
 
 impl Snapshot {
     pub(crate) fn new(tenant: TenantId, parts: [Arc<[Arc<Part>]>; TABLES], layers: Vec<Layer>) -> Self {
         let gaps = std::array::from_fn(|_| Arc::from([]));
-        Self { tenant, parts, layers, tail: Default::default(), gaps, closed: Default::default() }
+        Self { tenant, parts, layers, tail: Default::default(), gaps, closed: Default::default(), traces: None }
     }
 
     /// The same with what is known to be missing. What is told may be missing already or about to.
@@ -69,6 +71,12 @@ impl Snapshot {
         self.closed[table as usize].as_deref()
     }
 
+    /// The same with the indexes that tell which parts may hold a trace.
+    pub(crate) fn with_traces(mut self, traces: &Arc<TraceIndexes>) -> Self {
+        self.traces = Some(Arc::clone(traces));
+        self
+    }
+
     /// Whose rows these are.
     pub fn tenant(&self) -> &TenantId {
         &self.tenant
@@ -77,6 +85,16 @@ impl Snapshot {
     /// The live parts of a table, in the order of their commits.
     pub fn parts(&self, table: Table) -> &[Arc<Part>] {
         &self.parts[table as usize]
+    }
+
+    /// The live parts that may hold rows whose trace id is one of `ids`, in the order of their commits. Parts that are
+    /// left out hold none for sure; a table without such an index leaves none out.
+    pub fn parts_with_traces(&self, table: Table, ids: &[&[u8]]) -> Vec<TracePart> {
+        let parts = self.parts(table);
+        match &self.traces {
+            Some(traces) => traces.find(parts, ids),
+            None => parts.iter().map(|part| TracePart { part: Arc::clone(part), rows: None }).collect(),
+        }
     }
 
     /// Rows that are in no part yet, in WAL order, with the columns of [`Table::schema`].

@@ -104,6 +104,11 @@ fn upkeep_samples(core: &Core) -> Vec<Sample> {
             counter("tracelake_storage_removed_rows_total", rows, read(&removed.rows)).label("reason", reason),
         ]);
     }
+    let traces = core.traces.held();
+    samples.extend([
+        gauge("tracelake_storage_trace_index_bytes", "Bytes of trace indexes in memory.", traces.bytes),
+        gauge("tracelake_storage_trace_index_parts", "Parts whose trace index is in memory.", traces.parts as u64),
+    ]);
     let live = core.tail.lock().live_totals();
     for (table, parts, bytes) in live {
         samples

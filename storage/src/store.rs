@@ -85,7 +85,7 @@ impl Store {
     /// Parts and tail of this instant: every durable row of the tenant exactly once.
     pub fn snapshot(&self, tenant: &TenantId) -> Snapshot {
         let snapshot = self.core.tail.lock().snapshot(tenant);
-        snapshot.with_damage(&self.core.register)
+        snapshot.with_damage(&self.core.register).with_traces(&self.core.traces)
     }
 
     /// Looks at a part that could not be read. True: it is damaged and out of service from now on, snapshots leave it out

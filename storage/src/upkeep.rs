@@ -1,4 +1,4 @@
-//! What runs beside appends and flushes, on one thread: retention, merging parts, deleting files,
+//! What runs beside appends and flushes, on one thread: reading trace indexes, retention, merging parts, deleting files,
 //! looking at parts again.
 //!
 //! Each round does what there is to do and waits for the next. A merge pauses as long as it works, so that it takes
@@ -46,6 +46,7 @@ impl Core {
     }
 
     fn upkeep_round(&self) -> Result<(), Error> {
+        self.load_traces(&mut || !self.keeper.wait(Duration::ZERO))?;
         self.sweep_step(self.config.removed_keep)?;
         self.retain_by_age()?;
         self.retain_by_share()?;

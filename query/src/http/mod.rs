@@ -10,7 +10,7 @@
 //! | `rows.rs` `cell.rs` | rows as JSON, NDJSON, CSV or an Arrow stream |
 
 #[cfg(test)]
-mod asking;
+pub(crate) mod asking;
 pub(crate) mod cell;
 mod log;
 mod native;

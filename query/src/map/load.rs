@@ -83,7 +83,7 @@ pub(crate) fn check_size(spans: usize) -> Result<(), Error> {
 }
 
 fn scan(detail: Detail) -> Scan {
-    Scan { columns: detail.columns(), ..Scan::default() }
+    Scan { columns: detail.columns(), as_stored: true, ..Scan::default() }
 }
 
 async fn read(

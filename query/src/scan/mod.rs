@@ -3,11 +3,18 @@
 //! | file | holds |
 //! |---|---|
 //! | `provider.rs` | one table of one snapshot: Parquet parts that a predicate may touch, and the unflushed tail |
-//! | `prune.rs` | the time range that a predicate leaves open |
+//! | `prune.rs` | the time range and the ids that a predicate leaves open |
 //! | `tail.rs` | tail batches as a stream of plain columns |
+//! | `order.rs` | partitions of a plan one after the other, so that rows come in the order they were stored in |
+//! | `pick.rs` `pick_part.rs` | the rows of some traces, taken out of parts and tail without a plan |
 //!
 //! Rows come out as files hold them (`Table::file_schema()`); what SQL sees on top is `sql/view.rs`.
 
+pub(crate) mod order;
+pub(crate) mod pick;
+mod pick_part;
 pub(crate) mod provider;
 mod prune;
 mod tail;
+#[cfg(test)]
+mod tests;

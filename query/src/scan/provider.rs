@@ -3,6 +3,8 @@
 //! Every row of the snapshot comes out exactly once. Predicates are pushed down inexactly: they prune parts, row groups
 //! and pages and are checked again above where a source cannot promise more. Deliberately knows nothing of SQL names.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,7 +18,7 @@ use datafusion::common::{Result, ScalarValue, Statistics};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::{CachedParquetFileReaderFactory, ParquetRowSelection};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -26,21 +28,25 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::union::UnionExec;
 use object_store::ObjectMeta;
-use tracelake_model::{Table, TimeRange, UnixNano};
-use tracelake_storage::{Part, Snapshot};
+use parquet::arrow::arrow_reader::RowSelection;
+use tracelake_model::{Table, TimeRange, UnixNano, column};
+use tracelake_storage::{Part, Snapshot, TracePart};
 
-use crate::scan::prune::{overlaps, time_bounds};
+use crate::scan::prune::{ids, overlaps, time_bounds};
 use crate::scan::tail::TailStream;
 
 /// The object store of parts, as DataFusion's registry names it.
 pub(crate) const DATA_URL: &str = "tracelake://data";
+
+/// With more trace ids than this every part is read: looking them all up would cost more than it saves.
+const IDS_MAX: usize = 256;
 
 /// What scans have cost so far.
 #[derive(Debug, Default)]
 pub(crate) struct ScanStats {
     /// Parts that a scan had to look into.
     pub(crate) parts_read: AtomicU64,
-    /// Parts that a scan could leave aside by their times.
+    /// Parts that a scan could leave aside by their times and traces.
     pub(crate) parts_pruned: AtomicU64,
 }
 
@@ -62,20 +68,28 @@ impl SnapshotTable {
         self.table
     }
 
-    /// Parts whose times overlap `range`, newest first, so that a search for the newest rows can stop early.
-    fn parts(&self, range: TimeRange) -> Vec<Arc<Part>> {
-        let all = self.snapshot.parts(self.table);
-        let mut parts: Vec<Arc<Part>> =
-            all.iter().filter(|part| overlaps(range, part.time_min, part.time_max)).map(Arc::clone).collect();
-        parts.sort_by(|a, b| b.time_max.cmp(&a.time_max).then_with(|| a.location.cmp(&b.location)));
-        self.stats.parts_read.fetch_add(parts.len() as u64, Ordering::Relaxed);
-        self.stats.parts_pruned.fetch_add((all.len() - parts.len()) as u64, Ordering::Relaxed);
+    /// Parts whose times overlap `range` and that may hold one of the traces `ids`, in the order of their commits.
+    fn parts(&self, range: TimeRange, ids: Option<&BTreeSet<Vec<u8>>>) -> Vec<TracePart> {
+        let all = self.snapshot.parts(self.table).len();
+        let mut parts = match ids {
+            Some(ids) => {
+                let ids: Vec<&[u8]> = ids.iter().map(Vec::as_slice).collect();
+                self.snapshot.parts_with_traces(self.table, &ids)
+            }
+            None => {
+                let whole = |part: &Arc<Part>| TracePart { part: Arc::clone(part), rows: None };
+                self.snapshot.parts(self.table).iter().map(whole).collect()
+            }
+        };
+        parts.retain(|found| overlaps(range, found.part.time_min, found.part.time_max));
+        self.stats.count(parts.len(), all);
         parts
     }
 
     fn parquet(
         &self,
-        parts: &[Arc<Part>],
+        parts: &[TracePart],
+        group_count: usize,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
         limit: Option<usize>,
@@ -86,12 +100,15 @@ impl SnapshotTable {
             runtime.object_store(&url)?,
             runtime.cache_manager.get_file_metadata_cache(),
         );
-        let options =
+        let mut options =
             TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..Default::default() };
+        if parts.iter().all(|found| found.rows.is_some()) {
+            // The trace index has said more than the filters of row groups could.
+            options.global.bloom_filter_on_read = false;
+        }
         let source = ParquetSource::new(self.table.file_schema())
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(Arc::new(readers));
-        let group_count = state.config().target_partitions().min(parts.len()).max(1);
         let mut groups = vec![Vec::new(); group_count];
         for (i, part) in parts.iter().enumerate() {
             groups[i % group_count].push(self.file(part));
@@ -105,15 +122,7 @@ impl SnapshotTable {
     }
 
     /// A part with what is known of it, so that it can be left out by a bound found while the query runs.
-    fn file(&self, part: &Part) -> PartitionedFile {
-        let meta = ObjectMeta {
-            location: part.location.clone(),
-            // A part never changes under its name; the cache of footers compares this time.
-            last_modified: chrono::DateTime::UNIX_EPOCH,
-            size: part.bytes,
-            e_tag: None,
-            version: None,
-        };
+    fn file(&self, TracePart { part, rows }: &TracePart) -> PartitionedFile {
         let schema = self.table.file_schema();
         let mut statistics = Statistics::new_unknown(&schema);
         statistics.num_rows = Precision::Exact(usize::try_from(part.rows).unwrap_or(usize::MAX));
@@ -123,26 +132,75 @@ impl SnapshotTable {
             column.max_value = Precision::Exact(ScalarValue::Int64(Some(part.time_max.0)));
             column.null_count = Precision::Exact(0);
         }
-        PartitionedFile::new_from_meta(meta).with_statistics(Arc::new(statistics))
+        let file = PartitionedFile::new_from_meta(object_meta(part)).with_statistics(Arc::new(statistics));
+        match rows {
+            Some(rows) => file.with_extension(ParquetRowSelection::new(selection(rows, part.rows))),
+            None => file,
+        }
     }
 
     fn tail(
         &self,
         batches: &[RecordBatch],
+        ids: Option<&BTreeSet<Vec<u8>>>,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let ids = ids.map(|ids| Arc::new(ids.clone()));
         let all = self.table.file_schema();
         let projection = projection.cloned().unwrap_or_else(|| (0..all.fields().len()).collect());
         let schema = Arc::new(all.project(&projection)?);
         let share = batches.len().div_ceil(state.config().target_partitions().max(1)).max(1);
         let partitions = batches.chunks(share).map(|batches| {
-            let stream = TailStream::new(batches.to_vec(), projection.clone(), Arc::clone(&schema));
+            let stream = TailStream::new(batches.to_vec(), ids.clone(), projection.clone(), Arc::clone(&schema));
             Arc::new(stream) as Arc<dyn PartitionStream>
         });
         let exec = StreamingTableExec::try_new(Arc::clone(&schema), partitions.collect(), None, [], false, limit)?;
         Ok(Arc::new(exec))
+    }
+
+    /// A scan whose partitions, one after the other, give rows in the order in which they were stored.
+    pub(crate) fn scan_as_stored(
+        &self,
+        state: &dyn Session,
+        projection: &Vec<usize>,
+        filters: &[Expr],
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.plan(state, Some(projection), filters, None, |parts| parts.len().max(1))
+    }
+
+    /// A scan; `arrange` puts the parts in order and says into how many partitions they are dealt in turn.
+    fn plan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+        arrange: impl FnOnce(&mut Vec<TracePart>) -> usize,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let range = time_bounds(filters, self.table.time_column());
+        let ids = ids(filters, column::TRACE_ID).filter(|ids| ids.len() <= IDS_MAX);
+        let mut plans = Vec::new();
+        let mut parts = self.parts(range, ids.as_ref());
+        if !parts.is_empty() {
+            let group_count = arrange(&mut parts);
+            plans.push(self.parquet(&parts, group_count, state, projection, limit)?);
+        }
+        let batches = self.tail_batches(range);
+        if !batches.is_empty() {
+            plans.push(self.tail(&batches, ids.as_ref(), state, projection, limit)?);
+        }
+        match plans.len() {
+            0 => {
+                let schema = self.schema();
+                let schema =
+                    projection.map_or_else(|| Ok(Arc::clone(&schema)), |at| schema.project(at).map(Arc::new))?;
+                Ok(Arc::new(EmptyExec::new(schema)))
+            }
+            1 => Ok(plans.swap_remove(0)),
+            _ => UnionExec::try_new(plans),
+        }
     }
 
     /// Tail batches with rows in `range`.
@@ -150,6 +208,32 @@ impl SnapshotTable {
         let batches = self.snapshot.tail(self.table).iter();
         batches.filter(|batch| may_hold(batch, self.table.time_column(), range)).cloned().collect()
     }
+}
+
+impl ScanStats {
+    /// Counts parts that are read, of all that there are.
+    pub(crate) fn count(&self, read: usize, all: usize) {
+        self.parts_read.fetch_add(read as u64, Ordering::Relaxed);
+        self.parts_pruned.fetch_add((all - read) as u64, Ordering::Relaxed);
+    }
+}
+
+/// A part as an object store tells of it.
+pub(crate) fn object_meta(part: &Part) -> ObjectMeta {
+    ObjectMeta {
+        location: part.location.clone(),
+        // A part never changes under its name; the cache of footers compares this time.
+        last_modified: chrono::DateTime::UNIX_EPOCH,
+        size: part.bytes,
+        e_tag: None,
+        version: None,
+    }
+}
+
+/// Some rows of so many.
+fn selection(rows: &[Range<u64>], count: u64) -> RowSelection {
+    let place = |row: u64| usize::try_from(row).unwrap_or(usize::MAX);
+    RowSelection::from_consecutive_ranges(rows.iter().map(|rows| place(rows.start)..place(rows.end)), place(count))
 }
 
 /// Whether a batch may have rows in `range`.
@@ -186,25 +270,12 @@ impl TableProvider for SnapshotTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let range = time_bounds(filters, self.table.time_column());
-        let mut plans = Vec::new();
-        let parts = self.parts(range);
-        if !parts.is_empty() {
-            plans.push(self.parquet(&parts, state, projection, limit)?);
-        }
-        let batches = self.tail_batches(range);
-        if !batches.is_empty() {
-            plans.push(self.tail(&batches, state, projection, limit)?);
-        }
-        match plans.len() {
-            0 => {
-                let schema = self.schema();
-                let schema =
-                    projection.map_or_else(|| Ok(Arc::clone(&schema)), |at| schema.project(at).map(Arc::new))?;
-                Ok(Arc::new(EmptyExec::new(schema)))
-            }
-            1 => Ok(plans.swap_remove(0)),
-            _ => UnionExec::try_new(plans),
-        }
+        // Newest first, so that a search for the newest rows can stop early.
+        let newest_first = |parts: &mut Vec<TracePart>| {
+            let key = |found: &TracePart| (std::cmp::Reverse(found.part.time_max), found.part.location.clone());
+            parts.sort_by_cached_key(key);
+            state.config().target_partitions().min(parts.len()).max(1)
+        };
+        self.plan(state, projection, filters, limit, newest_first)
     }
 }

@@ -1,6 +1,8 @@
-//! The time range that a predicate leaves open, read off comparisons of a time column with literals.
+//! The time range and the ids that a predicate leaves open, read off comparisons of columns with literals.
 //!
 //! Only ever too wide, never too narrow: what is not understood does not prune.
+
+use std::collections::BTreeSet;
 
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
@@ -20,6 +22,36 @@ pub(crate) fn time_bounds(filters: &[Expr], column: &str) -> TimeRange {
 /// Whether rows between `min` and `max`, both inside, may fall into `range`.
 pub(crate) fn overlaps(range: TimeRange, min: UnixNano, max: UnixNano) -> bool {
     max >= range.start && (min < range.end || range.end == UnixNano::MAX)
+}
+
+/// Ids of which a row must have one in `column` to pass all of `filters`; `None` when any id may pass.
+pub(crate) fn ids(filters: &[Expr], column: &str) -> Option<BTreeSet<Vec<u8>>> {
+    filters.iter().filter_map(|filter| ids_of(filter, column)).reduce(|a, b| &a & &b)
+}
+
+fn ids_of(filter: &Expr, column: &str) -> Option<BTreeSet<Vec<u8>>> {
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => match op {
+            Operator::And => ids(&[left.as_ref().clone(), right.as_ref().clone()], column),
+            Operator::Or => Some(&ids_of(left, column)? | &ids_of(right, column)?),
+            Operator::Eq if is_column(left, column) => Some(id(right)?.into_iter().collect()),
+            Operator::Eq if is_column(right, column) => Some(id(left)?.into_iter().collect()),
+            _ => None,
+        },
+        Expr::InList(list) if !list.negated && is_column(&list.expr, column) => {
+            let ids = list.list.iter().map(id).collect::<Option<Vec<_>>>()?;
+            Some(ids.into_iter().flatten().collect())
+        }
+        _ => None,
+    }
+}
+
+/// The id of a literal; none for NULL, which nothing equals.
+fn id(expr: &Expr) -> Option<Option<Vec<u8>>> {
+    match expr {
+        Expr::Literal(ScalarValue::Binary(id), _) => Some(id.clone()),
+        _ => None,
+    }
 }
 
 fn narrow(range: &mut TimeRange, filter: &Expr, column: &str) {
@@ -97,6 +129,30 @@ mod tests {
         check(col("t").gt_eq(lit(3_i64)).or(col("x").eq(lit(1_i64))), min, max);
         check(col("x").gt_eq(lit(3_i64)), min, max);
         check(col("t").lt_eq(lit(i64::MAX)), min, max);
+    }
+
+    #[test]
+    fn a_predicate_names_the_ids_it_leaves_open() {
+        let is = |id: u8| col("id").eq(lit(vec![id]));
+        let any = |ids: &[u8]| col("id").in_list(ids.iter().map(|id| lit(vec![*id])).collect(), false);
+        let check = |filters: &[Expr], expected: Option<&[u8]>| {
+            let found = ids(filters, "id").map(|ids| ids.into_iter().flatten().collect::<Vec<u8>>());
+            assert_eq!(found.as_deref(), expected, "{filters:?}");
+        };
+        check(&[], None);
+        check(&[col("t").gt(lit(5_i64))], None);
+        check(&[is(1)], Some(&[1]));
+        check(&[lit(vec![1_u8]).eq(col("id"))], Some(&[1]));
+        check(&[any(&[3, 1, 3])], Some(&[1, 3]));
+        check(&[any(&[1, 2, 3]), col("t").gt(lit(5_i64)), any(&[2, 3, 4])], Some(&[2, 3]));
+        check(&[is(1).or(is(2)).and(col("t").gt(lit(5_i64)))], Some(&[1, 2]));
+        check(&[is(1), is(2)], Some(&[]));
+        check(&[is(1).or(col("t").gt(lit(5_i64)))], None);
+        check(&[col("id").not_eq(lit(vec![1_u8]))], None);
+        check(&[col("id").in_list(vec![lit(vec![1_u8])], true)], None);
+        check(&[col("id").in_list(vec![lit(vec![1_u8]), col("other")], false)], None);
+        check(&[col("other").eq(lit(vec![1_u8]))], None);
+        check(&[is(1).or(lit(ScalarValue::Binary(None)).eq(col("id")))], Some(&[1]));
     }
 
     #[test]

@@ -26,7 +26,8 @@ impl Engine {
         let deadline = Instant::now() + Duration::from_secs(seconds);
         let statement = parse(query)?;
         permit::check(&statement)?;
-        let state = self.session(&caller.tenant)?.state();
+        let snapshot = Arc::new(self.store().snapshot(&caller.tenant));
+        let state = self.session_at(&snapshot)?;
         let planned = tokio::time::timeout_at(deadline, plan(&state, statement, params)).await;
         let physical = planned.map_err(|_| Error::Timeout(seconds))??;
         let stream = execute_stream(physical, state.task_ctx())?;
@@ -37,6 +38,7 @@ impl Engine {
             rows: Some(self.config().sql_rows),
             truncated: Arc::clone(&truncated),
             place: Some(place),
+            snapshot,
         };
         Ok(SqlAnswer { schema: stream.schema(), stream: limited(stream, limit), truncated })
     }

@@ -48,7 +48,10 @@ pub(crate) async fn search(
     }
     // One more than asked tells whether there is a next page.
     let mut newest = Newest::new(limit.saturating_add(1), after);
-    for window in windows(range, engine.clock().now()) {
+    // The records of one trace are found at once, wherever in time they are.
+    let windows: Vec<TimeRange> =
+        if filter.names_trace() { vec![range] } else { windows(range, engine.clock().now()).collect() };
+    for window in windows {
         let part = LogFilter { range: window, ..filter.clone() };
         read(engine, &snapshot, &part, window, &mut newest).await?;
         if newest.is_full() {

@@ -145,7 +145,18 @@ impl LogFilter {
         ]
         .into_iter()
         .flatten()
+        .chain(self.terms.iter().filter_map(|term| match &term.test {
+            Test::Trace(bytes) if !term.negated => id(TRACE_ID, Some(bytes.clone())),
+            Test::Span(bytes) if !term.negated => id(SPAN_ID, Some(bytes.clone())),
+            _ => None,
+        }))
         .reduce(Expr::and)
+    }
+
+    /// Whether only records of one trace are wanted.
+    pub(crate) fn names_trace(&self) -> bool {
+        let named = |term: &Term| !term.negated && matches!(term.test, Test::Trace(_));
+        self.trace_id.is_some() || self.terms.iter().any(named)
     }
 
     /// The exact test on the rows of a batch that has all columns of a log record.

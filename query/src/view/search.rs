@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use datafusion::prelude::{Expr, col, lit};
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use tracelake_model::column::{START_UNIX_NANO, TRACE_ID};
@@ -16,7 +15,7 @@ use tracelake_storage::Snapshot;
 
 use crate::engine::{Engine, Scan};
 use crate::error::Error;
-use crate::map::load::{check_size, in_traces};
+use crate::map::load::check_size;
 use crate::map::parent::{Parent, parent_of};
 use crate::map::span::{Detail, Span, SpanSet};
 use crate::view::column::{binary, int};
@@ -186,12 +185,8 @@ async fn rows(
     columns.extend(filter.columns());
     columns.sort_unstable();
     columns.dedup();
-    let wanted: Expr = match found {
-        [(_, one)] => col(TRACE_ID).eq(lit(one.to_vec())),
-        several => in_traces(several.iter().map(|(_, trace)| trace)),
-    };
-    let ask = Scan { columns, filter: Some(wanted), ..Scan::default() };
-    let mut stream = engine.rows_at(snapshot, Table::Spans, ask).await?;
+    let wanted = found.iter().map(|(_, trace)| trace.to_vec()).collect();
+    let mut stream = engine.rows_of_traces(snapshot, Table::Spans, wanted, &columns).await?;
     let mut set = SpanSet::new(detail);
     while let Some(batch) = stream.try_next().await? {
         let matcher = filter.matcher(&batch);

@@ -3,7 +3,7 @@
 //! A span's identity is (trace, span, kind, service); of rows that share it the last stored one counts. Every field
 //! that was stored comes out again; attributes keep their types, their order is promoted ones first.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StructArray};
@@ -20,9 +20,8 @@ use tracelake_model::column::{
 };
 use tracelake_model::{Table, TenantId, TraceId, from_hex};
 
-use crate::engine::{Engine, Scan};
+use crate::engine::Engine;
 use crate::error::Error;
-use crate::map::load::in_traces;
 use crate::map::parent::{Link, span_number};
 use crate::map::span::Interner;
 use crate::view::attribute::{Attributes, key_values, parse};
@@ -54,8 +53,8 @@ pub(crate) struct TraceSpan {
 
 /// Reads a trace; `None` when no span of it is stored.
 pub(crate) async fn read(engine: &Engine, tenant: &TenantId, id: TraceId) -> Result<Option<Trace>, Error> {
-    let ask = Scan { filter: Some(in_traces(std::iter::once(&id.0))), ..Scan::default() };
-    let mut stream = engine.rows(tenant, Table::Spans, ask).await?;
+    let snapshot = Arc::new(engine.store().snapshot(tenant));
+    let mut stream = engine.rows_of_traces(&snapshot, Table::Spans, BTreeSet::from([id.0.to_vec()]), &[]).await?;
     let mut trace = Trace::default();
     while let Some(batch) = stream.try_next().await? {
         trace.push(&batch);

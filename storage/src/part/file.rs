@@ -1,8 +1,12 @@
 //! A part as snapshots and commits name it. Deliberately holds no reader: a query opens the file through the object
 //! store.
 
+use std::sync::Arc;
+
 use object_store::path::Path;
 use tracelake_model::UnixNano;
+
+use crate::part::trace_index::TraceIndex;
 
 /// One Parquet file that is live in its table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,4 +36,6 @@ pub(crate) struct NewPart {
     pub(crate) part: Part,
     /// Delta's per-file statistics, a JSON object.
     pub(crate) stats: String,
+    /// Which traces it holds, for tables that have such an index.
+    pub(crate) traces: Option<Arc<TraceIndex>>,
 }

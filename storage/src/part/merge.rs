@@ -3,13 +3,14 @@
 //! Memory is bounded: the inputs' share is named here, of the output one chunk and one row group are held. Span rows
 //! that are equal in all columns are written once; rows of other tables are all kept. Deliberately commits nothing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, BinaryArray, RecordBatch};
 use arrow::compute::interleave_record_batch;
+use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
-use tracelake_model::{Table, TenantId, UnixNano};
+use tracelake_model::{Table, TenantId, UnixNano, column};
 
 use crate::error::Error;
 use crate::files::file::Files;
@@ -186,10 +187,9 @@ impl Merge {
     }
 }
 
-/// Leaves the first of rows that are equal in all columns. Equal rows have equal keys, so they stand together.
+/// Leaves the last of rows that are equal in all columns. Equal rows have equal keys, so they stand together.
 fn drop_equal(chunk: &mut Chunk) -> Result<(), Error> {
-    let alike = |row: &usize| chunk.same[*row] || chunk.same.get(row + 1).is_some_and(|same| *same);
-    let alike: Vec<usize> = (0..chunk.rows.len()).filter(alike).collect();
+    let alike = alike(chunk)?;
     if alike.is_empty() {
         return Ok(());
     }
@@ -199,14 +199,41 @@ fn drop_equal(chunk: &mut Chunk) -> Result<(), Error> {
     let fields = rows.schema().fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
     let whole = RowConverter::new(fields)?.convert_columns(rows.columns())?;
     let mut again = vec![false; chunk.rows.len()];
+    // Rows that are equal have equal keys, so it does not matter that other keys' rows are among these. From the end, so
+    // that a row which was stored again stands behind those that came between.
     let mut seen: HashSet<&[u8]> = HashSet::new();
-    for (number, &row) in alike.iter().enumerate() {
-        if !chunk.same[row] {
-            seen.clear();
-        }
+    for (number, &row) in alike.iter().enumerate().rev() {
         again[row] = !seen.insert(whole.row(number).data());
     }
     let mut at = again.into_iter();
     chunk.rows.retain(|_| !at.next().unwrap_or(false));
     Ok(())
+}
+
+/// Rows with the key and the span id of another one: few, so that only these are compared whole.
+fn alike(chunk: &Chunk) -> Result<Vec<usize>, Error> {
+    let ids =
+        |batch: &RecordBatch| Ok(batch.column(batch.schema().index_of(column::SPAN_ID)?).as_binary::<i32>().clone());
+    let ids = chunk.batches.iter().map(ids).collect::<Result<Vec<BinaryArray>, ArrowError>>()?;
+    let mut alike = Vec::new();
+    // The first row of each span id among the rows of one key, and whether it is among those found.
+    let mut first: HashMap<&[u8], (usize, bool)> = HashMap::new();
+    for (row, &(batch, at)) in chunk.rows.iter().enumerate() {
+        if !chunk.same[row] {
+            first.clear();
+            // Most keys have one row.
+            if !chunk.same.get(row + 1).is_some_and(|same| *same) {
+                continue;
+            }
+        }
+        let (known, found) = first.entry(ids[batch].value(at)).or_insert((row, false));
+        if *known != row {
+            if !std::mem::replace(found, true) {
+                alike.push(*known);
+            }
+            alike.push(row);
+        }
+    }
+    alike.sort_unstable();
+    Ok(alike)
 }

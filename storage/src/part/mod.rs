@@ -11,6 +11,7 @@
 //! | `sort.rs` | the order of rows in a part |
 //! | `encoding.rs` | how each column is encoded |
 //! | `verify.rs` | whether a file is what its commit says |
+//! | `trace_index.rs` `trace_read.rs` | [`trace_index::TraceIndex`]: which traces a part holds and where; read back from a part |
 //! | `stats.rs` | what a commit says about the columns of a part |
 
 mod encoding;
@@ -19,6 +20,8 @@ mod input;
 pub(crate) mod merge;
 pub(crate) mod sort;
 mod stats;
+pub(crate) mod trace_index;
+pub(crate) mod trace_read;
 pub(crate) mod verify;
 pub(crate) mod writer;
 

@@ -10,8 +10,8 @@ use arrow::error::ArrowError;
 use arrow::row::{RowConverter, Rows, SortField};
 use tracelake_model::{SortKey, Table, UnixNano};
 
-/// Whether fresh parts of a table are sorted. Spans arrive trace by trace: in that order they take 2 to 5 % less than by
-/// their sort keys and 0.3 µs less CPU each, and a trace stays on neighbouring pages. Logs take 3 % less when sorted.
+/// Whether fresh parts of a table are sorted. Spans arrive service by service and about in order of time: that takes up to
+/// 5 % less than their sort keys and 0.2 µs less CPU each. Logs take 3 % less when sorted.
 pub(crate) fn is_sorted_when_fresh(table: Table) -> bool {
     table != Table::Spans
 }
@@ -19,11 +19,12 @@ pub(crate) fn is_sorted_when_fresh(table: Table) -> bool {
 /// Under this key a file notes the order of its rows, if it has one.
 pub(crate) const ORDER_KEY: &str = "tracelake.order";
 
-/// A table's order as files note it: `minute(start_unix_nano),service_name,...`.
+/// A table's order as files note it: `second(start_unix_nano),service_name,...`.
 pub(crate) fn describe(table: Table) -> String {
     let name = |key: &SortKey| match key {
         SortKey::Column(name) => (*name).to_owned(),
         SortKey::Minute(name) => format!("minute({name})"),
+        SortKey::Second(name) => format!("second({name})"),
     };
     table.sort_keys().iter().map(name).collect::<Vec<_>>().join(",")
 }
@@ -61,7 +62,7 @@ impl Order {
         let schema = table.schema();
         let fields = table.sort_keys().iter().map(|key| match key {
             SortKey::Column(name) => Ok(SortField::new(schema.field_with_name(name)?.data_type().clone())),
-            SortKey::Minute(_) => Ok(SortField::new(DataType::Int64)),
+            SortKey::Minute(_) | SortKey::Second(_) => Ok(SortField::new(DataType::Int64)),
         });
         Ok(Self { table, converter: RowConverter::new(fields.collect::<Result<_, ArrowError>>()?)? })
     }
@@ -75,13 +76,15 @@ impl Order {
 fn columns(table: Table, batch: &RecordBatch) -> Result<Vec<ArrayRef>, ArrowError> {
     let schema = batch.schema();
     let column = |name: &str| Ok::<_, ArrowError>(Arc::clone(batch.column(schema.index_of(name)?)));
+    let start = |name: &str, start: fn(UnixNano) -> UnixNano| {
+        let times = column(name)?;
+        let starts: Int64Array = times.as_primitive::<Int64Type>().unary(|time| start(UnixNano(time)).0);
+        Ok(Arc::new(starts) as ArrayRef)
+    };
     let keys = table.sort_keys().iter().map(|key| match key {
         SortKey::Column(name) => column(name),
-        SortKey::Minute(name) => {
-            let times = column(name)?;
-            let minutes: Int64Array = times.as_primitive::<Int64Type>().unary(|time| UnixNano(time).minute().0);
-            Ok(Arc::new(minutes) as ArrayRef)
-        }
+        SortKey::Minute(name) => start(name, UnixNano::minute),
+        SortKey::Second(name) => start(name, UnixNano::second),
     });
     keys.collect()
 }

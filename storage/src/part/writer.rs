@@ -3,6 +3,7 @@
 //! Deliberately commits nothing: a part that no commit names does not exist for readers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
@@ -21,6 +22,7 @@ use crate::files::file::{Draft, Files};
 use crate::name::unique;
 use crate::part::file::{NewPart, Part};
 use crate::part::sort::Keys;
+use crate::part::trace_index::{self, TraceIndex, TraceIndexBuilder};
 use crate::part::{encoding, sort, stats};
 
 /// Rows that are put in order at once: bounds what is held twice while a part is written.
@@ -84,6 +86,8 @@ pub(crate) struct PartWriter {
     date: String,
     table: Table,
     writer: ArrowWriter<Summed<Box<dyn Draft>>>,
+    /// For tables that have such an index.
+    traces: Option<TraceIndexBuilder>,
     rows: u64,
     time_min: i64,
     time_max: i64,
@@ -106,7 +110,8 @@ impl PartWriter {
         let draft = files.create(&location).map_err(Error::io("make", &files.path(&location)))?;
         let writer = ArrowWriter::try_new_with_options(Summed::new(draft), table.schema(), options).map_err(failed)?;
         let (time_min, time_max) = (i64::MAX, i64::MIN);
-        Ok(Self { location, date: date.to_owned(), table, writer, rows: 0, time_min, time_max })
+        let traces = trace_index::is_indexed(table).then(TraceIndexBuilder::default);
+        Ok(Self { location, date: date.to_owned(), table, writer, traces, rows: 0, time_min, time_max })
     }
 
     /// Notes in the file that its rows come in the table's order.
@@ -123,17 +128,25 @@ impl PartWriter {
             self.time_max = self.time_max.max(time);
         }
         self.rows += rows.num_rows() as u64;
+        if let Some(traces) = &mut self.traces {
+            traces.push(rows);
+        }
         self.writer.write(rows).map_err(failed)
     }
 
     /// Ends the file and makes it durable with its directory.
     pub(crate) fn finish(mut self, stored: UnixNano) -> Result<NewPart, Error> {
+        let traces = self.traces.take().map(TraceIndexBuilder::finish);
+        if let Some(traces) = &traces {
+            self.embed(traces)?;
+        }
         let metadata = self.writer.finish().map_err(failed)?;
         let checksum = Some(self.writer.inner_mut().sum());
         let durable = self.writer.inner_mut().inner_mut().finish();
         let bytes = durable.map_err(|fault| Error::Flush(format!("{} is not durable: {fault}", self.location)))?;
         Ok(NewPart {
             stats: stats::describe(&self.table.file_schema(), &metadata),
+            traces: traces.map(Arc::new),
             part: Part {
                 location: self.location,
                 rows: self.rows,
@@ -145,6 +158,18 @@ impl PartWriter {
                 checksum,
             },
         })
+    }
+}
+
+impl PartWriter {
+    /// Writes the trace index past the rows, and notes its place.
+    fn embed(&mut self, traces: &TraceIndex) -> Result<(), Error> {
+        self.writer.flush().map_err(failed)?;
+        let (offset, content) = (self.writer.bytes_written() as u64, traces.encode());
+        self.writer.write_all(&content).map_err(|fault| failed(fault.into()))?;
+        let place = trace_index::describe_place(offset, content.len() as u64);
+        self.writer.append_key_value_metadata(KeyValue::new(trace_index::PLACE_KEY.to_owned(), place));
+        Ok(())
     }
 }
 

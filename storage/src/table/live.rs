@@ -19,6 +19,9 @@ use crate::table::entry::Line;
 /// When a part was committed (milliseconds) and its path: the order of parts, the same after every load.
 type Place = (i64, String);
 
+/// A part that is so much newer than the present was stored by a clock that goes a little otherwise.
+const JUST_NOW_MILLIS: i64 = 60_000;
+
 /// The tag of a file's checksum in its `add`.
 pub(crate) const CHECKSUM_TAG: &str = "tracelake.xxh3";
 
@@ -88,6 +91,14 @@ impl Live {
     /// The live parts in the order of their commits.
     pub(crate) fn parts(&self) -> Vec<Arc<Part>> {
         self.parts.values().cloned().collect()
+    }
+
+    /// The present, or a moment past the newest part where that was stored just now, so that parts keep the order of their
+    /// commits. A clock that was set back is believed.
+    pub(crate) fn past_newest(&self, now: UnixNano) -> UnixNano {
+        let newest = self.parts.last_key_value().map(|((millis, _), _)| *millis);
+        let behind = |newest: &i64| (0..JUST_NOW_MILLIS).contains(&(newest - now.0.div_euclid(1_000_000)));
+        newest.filter(behind).map_or(now, |newest| UnixNano((newest + 1) * 1_000_000))
     }
 
     /// The last version of a transaction; 0 when it never wrote.

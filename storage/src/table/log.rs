@@ -104,7 +104,7 @@ impl TableLog {
             let far = |source: &str, position: u64| position.max(self.derived(source));
             txns.extend(derived.iter().map(|(source, at)| (format!("derived/{source}"), far(source, *at))));
             let commit = Commit { purpose: Purpose::Append, removed: &[], added: parts, txns: &txns };
-            let Some(version) = self.put(&commit, now)? else { continue };
+            let Some(version) = self.put(&commit, self.live.past_newest(now))? else { continue };
             added.extend(self.refresh()?);
             if self.holds(version, &self.wal, flushed.0) {
                 self.checkpoint_if_due(version, now);

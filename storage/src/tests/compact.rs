@@ -1,24 +1,25 @@
 //! Merging parts changes no row, whoever reads, appends, merges or dies meanwhile.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, DictionaryArray, RecordBatch};
+use arrow::datatypes::Int32Type;
 use arrow::row::{RowConverter, SortField};
 use object_store::path::Path as Location;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use tracelake_model::{Clock as _, ManualClock, Position, SystemClock, Table, TenantId, UnixNano};
+use tracelake_model::{Clock as _, ManualClock, Position, SystemClock, Table, TenantId, UnixNano, column};
 
 use crate::core::Core;
 use crate::files::file::Chunks;
 use crate::flush::Point;
 use crate::open;
-use crate::part::file::Part;
+use crate::part::file::{NewPart, Part};
 use crate::part::sample;
 use crate::part::sort::Order;
-use crate::part::writer::PartWriter;
+use crate::part::writer::{PartWriter, write_parts};
 use crate::seam::Seams;
 use crate::simulation::SimDisk;
 use crate::sweep::ORPHAN_AGE;
@@ -91,6 +92,53 @@ fn check_order(table: Table, batches: &[RecordBatch]) {
     let keys: Vec<_> = batches.iter().map(|batch| order.keys(&typed(batch)).unwrap()).collect();
     let keys: Vec<&[u8]> = keys.iter().flat_map(|rows| rows.iter().map(|row| row.data())).collect();
     assert!(keys.is_sorted(), "{table}");
+}
+
+/// The sample's spans, all called the same.
+fn named(core: &Core, times: &[i64], name: &str) -> Vec<NewPart> {
+    let rows = sample::rows(Table::Spans, times, 7);
+    let place = rows.schema().index_of(column::NAME).unwrap();
+    let mut columns = rows.columns().to_vec();
+    columns[place] = Arc::new(std::iter::repeat_n(Some(name), rows.num_rows()).collect::<DictionaryArray<Int32Type>>());
+    let rows = RecordBatch::try_new(rows.schema(), columns).unwrap();
+    write_parts(core.files.as_ref(), &TenantId::default(), Table::Spans, &[rows], core.clock.now()).unwrap()
+}
+
+#[test]
+fn rows_of_one_span_stay_in_the_order_they_were_stored_in_through_every_merge() {
+    let rig = Rig::new();
+    let core = rig.core();
+    let mut want = Vec::new();
+    for number in 0..70 {
+        rig.clock.advance(Duration::from_secs(1));
+        // Every fifth row was stored before: it is dropped there, as it came last here. Sizes are of several tiers.
+        let name = if number % 5 == 4 { number - 4 } else { number };
+        want.retain(|known| *known != name);
+        want.push(name);
+        let rows = if number % 10 == 3 { 700 } else { 40 };
+        put(core, Table::Spans, &named(core, &times(0, rows, 1_000_003), &format!("op{name:02}")));
+        compact(core);
+    }
+    rig.clock.advance(KEEP * 2);
+    compact(core);
+    let parts = live(core, Table::Spans);
+    assert_eq!(parts.len(), 1);
+    let mut names: BTreeMap<Vec<u8>, Vec<String>> = BTreeMap::new();
+    for batch in parts.iter().flat_map(|part| read(core, part)) {
+        let ids = batch.column_by_name(column::SPAN_ID).unwrap().as_binary::<i32>();
+        let name = batch.column_by_name(column::NAME).unwrap().as_string::<i32>();
+        for row in 0..batch.num_rows() {
+            names.entry(ids.value(row).to_vec()).or_default().push(name.value(row).to_owned());
+        }
+    }
+    let want: Vec<String> = want.into_iter().map(|number| format!("op{number:02}")).collect();
+    let first = names.values().next().unwrap();
+    assert!(names.len() >= 700 && first.ends_with(&want[want.len() - 3..]), "{first:?}");
+    for (id, names) in names {
+        let last = names.last().unwrap();
+        let stood: Vec<&String> = want.iter().filter(|name| names.contains(name)).collect();
+        assert_eq!(stood, names.iter().collect::<Vec<_>>(), "{id:?} ends with {last}");
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@
 //! | `bucket.rs` | the whole store on such an object store, alone and shared by several servers |
 //! | `parts.rs` | what they stand on |
 //! | `tap.rs` | taps see every request once per start, in order |
+//! | `traces.rs` | a trace is looked for where it is, whatever is known of it |
 //! | `door.rs` | the whole store with its threads |
 
 mod append;
@@ -32,3 +33,4 @@ mod remote;
 mod retain;
 mod rig;
 mod tap;
+mod traces;
