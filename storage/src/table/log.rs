@@ -360,10 +360,16 @@ impl TableLog {
         let mut found = entry::found(self.files.as_ref(), &self.at)?;
         for _ in 0..READS_MAX {
             (self.live, self.version, self.base) = (Live::default(), None, None);
-            let Err(error) = self.read_found(&found) else { return Ok(()) };
+            let read = self.read_found(&found);
+            if read.is_ok() {
+                let names = entry::names_after(self.files.as_ref(), &self.at, self.version)?;
+                if !names.iter().any(|name| checkpoint::is_one(name)) {
+                    return Ok(());
+                }
+            }
             let now = entry::found(self.files.as_ref(), &self.at)?;
-            if checkpoint::versions(&now).first() == checkpoint::versions(&found).first() {
-                return Err(error);
+            if read.is_err() && checkpoint::versions(&now).first() == checkpoint::versions(&found).first() {
+                return read;
             }
             found = now;
         }

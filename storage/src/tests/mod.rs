@@ -16,6 +16,7 @@
 //! | `parts.rs` | what they stand on |
 //! | `tap.rs` | taps see every request once per start, in order |
 //! | `traces.rs` | a trace is looked for where it is, whatever is known of it |
+//! | `race/` | servers on the same tables, interleaved from a seed |
 //! | `door.rs` | the whole store with its threads |
 
 mod append;
@@ -29,6 +30,7 @@ mod durability;
 mod flaky;
 mod flip;
 mod parts;
+mod race;
 mod remote;
 mod retain;
 mod rig;
