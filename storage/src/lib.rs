@@ -18,6 +18,7 @@
 //! | `part/` | one Parquet file |
 //! | `table/` `logs.rs` | the Delta log of a table; all of them |
 //! | `document.rs` `durable.rs` | the small documents that people edit; their files |
+//! | `backup/` | copies of a store while it runs, and a store made from one |
 //! | `check/` `checksum.rs` | whether everything on disk is as it was written |
 //! | `damage.rs` `quarantine.rs` | what is known to be damaged; damaged files out of service |
 //! | `config.rs` `error.rs` `counter.rs` `stats.rs` | limits, failures, figures |
@@ -26,6 +27,7 @@
 //! | `home.rs` `place.rs` `bucket/` | where tables and documents live, as configured; requests to an object store |
 
 mod audit;
+mod backup;
 mod bucket;
 mod check;
 mod checksum;
@@ -77,6 +79,9 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use backup::manifest::{Manifest, PartCopy, TableCopy};
+pub use backup::restore::{RestoreAsk, RestoreReport, list_backups, restore};
+pub use backup::take::{BackupAsk, BackupReport};
 pub use bucket::settings::S3;
 pub use check::report::{CheckAsk, CheckProgress, CheckReport, Finding, FindingKind, TableReport};
 pub use config::{Config, Durability};

@@ -15,6 +15,7 @@ use tracelake_model::{
     TenantId,
 };
 
+use crate::backup::take::{BackupAsk, BackupReport};
 use crate::bucket::counted::Requests;
 use crate::check::report::{CheckAsk, CheckProgress, CheckReport};
 use crate::check::run::check_directory;
@@ -115,6 +116,18 @@ impl Store {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let files = Home::open(config, Arc::clone(&disk))?.files();
         check_directory((&disk, &files), &config.data_dir, clock, ask, tell)
+    }
+
+    /// Makes a backup while the store runs. `aside` gives the state of other wings, once taps have seen every row that is
+    /// in the backup; `tell` hears of bytes that were copied and says whether to go on.
+    pub async fn back_up(
+        &self,
+        ask: BackupAsk,
+        mut aside: impl FnMut() -> Result<Vec<(String, bytes::Bytes)>, String> + Send + 'static,
+        mut tell: impl FnMut(u64) -> bool + Send + 'static,
+    ) -> Result<BackupReport, Error> {
+        let core = Arc::clone(&self.core);
+        off_thread(move || core.back_up(&ask, &mut aside, &mut tell)).await?
     }
 
     /// What is known to be damaged or missing, a sentence each with the remedy; empty when all is well.

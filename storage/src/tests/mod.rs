@@ -13,6 +13,7 @@
 //! | `damage.rs` | a damaged file is found, taken out of service and told; the rest is served |
 //! | `flip.rs` | every flipped bit of parts, entries and checkpoints is found |
 //! | `bucket.rs` | the whole store on such an object store, alone and shared by several servers |
+//! | `backup.rs` | a backup holds what was acknowledged before it, and becomes a store again |
 //! | `parts.rs` | what they stand on |
 //! | `tap.rs` | taps see every request once per start, in order |
 //! | `traces.rs` | a trace is looked for where it is, whatever is known of it |
@@ -20,6 +21,7 @@
 //! | `door.rs` | the whole store with its threads |
 
 mod append;
+mod backup;
 mod bucket;
 mod compact;
 mod copy;
