@@ -10,11 +10,14 @@ use tracelake_alerting::Alerting;
 use tracelake_ingest::Ingest;
 use tracelake_model::{Clock, Sample, Sink, SystemClock, UnixNano};
 use tracelake_query::Engine;
-use tracelake_storage::Store;
+use tracelake_storage::{BackupAsk, BackupReport, Store};
 use tracing::info;
 
 use crate::config::schema::Config;
 use crate::error::Error;
+
+/// Where alerting finds its state, below the data directory.
+const ALERTING_STATE: &str = "alerting/journal";
 
 /// The wings of a running server.
 pub(crate) struct House {
@@ -81,6 +84,17 @@ impl House {
     /// The wings' figures.
     pub(crate) fn samples(&self) -> Vec<Sample> {
         [self.ingest.stats(), self.store.stats(), self.engine.stats(), self.alerting.stats()].concat()
+    }
+
+    /// Makes a backup with alerting's state in it. `tell` hears of bytes that were copied and says whether to go on.
+    pub(crate) async fn back_up(
+        &self,
+        ask: BackupAsk,
+        tell: impl FnMut(u64) -> bool + Send + 'static,
+    ) -> Result<BackupReport, tracelake_storage::Error> {
+        let alerting = Arc::clone(&self.alerting);
+        let aside = move || Ok(vec![(ALERTING_STATE.to_owned(), alerting.copy_state().into())]);
+        self.store.back_up(ask, aside, tell).await
     }
 
     /// Top down: nobody hands anything to a wing that is closed.

@@ -13,6 +13,7 @@ mod error;
 mod health;
 mod house;
 mod listener;
+mod maintain;
 mod server;
 mod telemetry;
 mod tls;
@@ -46,11 +47,9 @@ fn run(line: CommandLine) -> Result<(), Error> {
         Some(Command::Serve(args)) => serve(&args),
         Some(Command::Demo(args)) => start_runtime()?.block_on(command::demo::run(&args)),
         Some(Command::Sql(args)) => start_runtime()?.block_on(command::sql::run(args, out)),
-        Some(Command::Check(args)) => {
-            let runtime = start_runtime()?;
-            let _inside = runtime.enter();
-            command::check::run(&args, out)
-        }
+        Some(Command::Check(args)) => start_runtime()?.block_on(command::check::run(args, out)),
+        Some(Command::Backup(args)) => start_runtime()?.block_on(command::backup::backup(args, out)),
+        Some(Command::Restore(args)) => start_runtime()?.block_on(command::backup::restore(args, out)),
         Some(Command::Flush(args)) => start_runtime()?.block_on(command::remote::flush(&args, out)),
         Some(Command::Config { command: ConfigCommand::Reference }) => command::settings::print_reference(out),
         Some(Command::Token(args)) => command::settings::make_token(&args, out, &mut stderr()),

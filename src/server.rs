@@ -23,7 +23,7 @@ use crate::config::schema::Config;
 use crate::error::Error;
 use crate::house::House;
 use crate::listener::{Listener, drained};
-use crate::{admin, health, tls};
+use crate::{admin, health, maintain, tls};
 
 /// How long requests that are under way may take once the server ends.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -126,6 +126,7 @@ fn api_router(house: &Arc<House>) -> Router {
     query
         .merge(alerting)
         .merge(admin::router(Arc::clone(&house.store)))
+        .merge(maintain::router(Arc::clone(house)))
         .method_not_allowed_fallback(answer_wrong_method)
 }
 

@@ -22,7 +22,7 @@ use crate::house::House;
 const KEY: &[u8] = b"a secret of thirty-two characters";
 
 /// One notice as the receiver got it.
-struct Got {
+pub(crate) struct Got {
     at: Instant,
     id: String,
     timestamp: String,
@@ -30,7 +30,7 @@ struct Got {
     body: Vec<u8>,
 }
 
-type Inbox = Arc<Mutex<Vec<Got>>>;
+pub(crate) type Inbox = Arc<Mutex<Vec<Got>>>;
 
 async fn take(State(inbox): State<Inbox>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
@@ -46,7 +46,7 @@ async fn take(State(inbox): State<Inbox>, headers: HeaderMap, body: Bytes) -> St
 }
 
 /// A receiver that listens on `address` and keeps all that it gets.
-async fn receiver(address: &str) -> (String, Inbox) {
+pub(crate) async fn receiver(address: &str) -> (String, Inbox) {
     let inbox = Inbox::default();
     let listener = TcpListener::bind(address).await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
@@ -60,7 +60,8 @@ fn now_nanos() -> u64 {
     u64::try_from(now.0).expect("after 1970")
 }
 
-fn log(body: &str) -> Vec<u8> {
+/// A request with one log record.
+pub(crate) fn log(body: &str) -> Vec<u8> {
     let value = AnyValue { value: Some(any_value::Value::StringValue(body.to_owned())) };
     let record =
         LogRecord { time_unix_nano: now_nanos(), severity_number: 17, body: Some(value), ..Default::default() };
@@ -68,7 +69,8 @@ fn log(body: &str) -> Vec<u8> {
     ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { scope_logs, ..Default::default() }] }.encode_to_vec()
 }
 
-async fn set_up(house: &House, address: &str, keyword: &str) {
+/// A rule for a keyword, and the receiver that it tells.
+pub(crate) async fn set_up(house: &House, address: &str, keyword: &str) {
     let secret = format!("whsec_{}", STANDARD.encode(KEY));
     let receiver = json!({ "id": "ops", "kind": "webhook", "url": format!("http://{address}/hook"), "secret": secret });
     let (status, answer) = house.ask("POST", "/api/v1/alerting/receivers", Some(receiver)).await;

@@ -7,6 +7,7 @@
 //! | `replay.rs` | recorded telemetry is counted and mapped exactly, across a restart |
 //! | `crash.rs` | kill -9 while sending loses nothing acknowledged, doubles nothing, tears nothing |
 //! | `object.rs` `bucket/` | tables in a bucket: an S3 API server that fails when asked; nothing is lost, servers share it |
+//! | `backup.rs` | a backup under load restores to what was acknowledged before it; damage is told and set aside |
 //! | `otlp.rs` | bad input gets the right code on every door and takes nothing valid with it |
 //! | `operate.rs` | what an operator gets wrong is told in one clear sentence |
 //! | `alerting.rs` | a keyword reaches a webhook once, signed, and survives a kill |
@@ -17,6 +18,7 @@
 #![expect(clippy::print_stderr, reason = "a run says its seeds and what it left out")]
 
 mod alerting;
+mod backup;
 mod browser;
 mod crash;
 mod house;

@@ -12,13 +12,13 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk").join(name)
 }
 
-fn must_succeed(command: &mut Command) {
+pub(crate) fn must_succeed(command: &mut Command) {
     let output = run(command);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{command:?}:\n{}{}", text(&output.stdout), text(&output.stderr));
 }
 
-fn python(name: &str) -> Command {
+pub(crate) fn python(name: &str) -> Command {
     let mut command = Command::new(tool("TRACELAKE_TEST_PYTHON"));
     command.arg(script(name));
     command

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+
 use model::{Clock, DocumentStore, Sample, Sink, Tap};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -101,6 +102,12 @@ impl Alerting {
             running: Mutex::new(Running::default()),
             config,
         }))
+    }
+
+    /// Everything that is durable of this wing, as the journal of a directory would hold it: what was tried and not yet
+    /// delivered, episodes, positions.
+    pub fn copy_state(&self) -> Vec<u8> {
+        self.outbox.image()
     }
 
     /// What storage hands durable requests to. It takes `queue_requests_max` of them before [`Alerting::start`].

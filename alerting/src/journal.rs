@@ -97,8 +97,7 @@ impl Journal {
     pub(crate) fn rewrite(&mut self, entry: &[u8]) -> Result<(), Error> {
         let fresh = self.dir.join(FILE_NEW);
         let fault = |source| Error::Journal { path: fresh.clone(), source };
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend(frame(entry));
+        let bytes = image(entry);
         let replaced = write_synced(&fresh, &bytes)
             .and_then(|()| rename(&fresh, self.dir.join(FILE)))
             .and_then(|()| sync_dir(&self.dir))
@@ -119,6 +118,13 @@ impl Journal {
     pub(crate) fn is_broken(&self) -> bool {
         self.broken
     }
+}
+
+/// A journal's file that holds one entry.
+pub(crate) fn image(entry: &[u8]) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend(frame(entry));
+    bytes
 }
 
 fn frame(entry: &[u8]) -> Vec<u8> {

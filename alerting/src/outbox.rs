@@ -15,7 +15,7 @@ use tracelake_model as model;
 use tracing::{error, warn};
 
 use crate::error::Error;
-use crate::journal::Journal;
+use crate::journal::{Journal, image};
 use crate::ledger::{Change, Ended, Ledger, Row, Snapshot};
 use crate::notice::NoticeStatus;
 
@@ -132,6 +132,13 @@ impl Outbox {
                 self.commit_locked(&mut writer, None, vec![change])
             }
         }
+    }
+
+    /// A journal that would open to what is durable now.
+    pub(crate) fn image(&self) -> Vec<u8> {
+        let writer = self.writer.lock();
+        let snapshot = self.ledger.lock().snapshot();
+        image(&encode(&Entry { seq: writer.seq, snapshot: Some(snapshot), ..Entry::default() }))
     }
 
     /// The oldest rows that are not known to be stored, whole entries at a time.

@@ -1,65 +1,92 @@
-//! `tracelake check`: reads the configuration, tries the bucket if it names one, and opens the data directory if no
-//! server uses it.
+//! `tracelake check`: the configuration, and everything on disk: of a directory that no server uses, or of a server.
 //!
-//! Opening replays the write-ahead log, which finds damage there; then every live file must be there in its size.
-//! Deliberately reads no rows of the files.
+//! Changes nothing unless it is asked to repair, and deletes nothing then. Progress goes to standard error.
 
-use std::io::Write;
-use std::sync::Arc;
+use std::io::{Write, stderr};
+use std::time::{Duration, Instant};
 
-use tracelake_model::{Clock, SystemClock, Table};
-use tracelake_storage::{Snapshot, Store};
+use serde_json::{Value, json};
+use tracelake_model::SystemClock;
+use tracelake_storage::{CheckAsk, CheckProgress, CheckReport, Store};
 
 use crate::auth::token::Tokens;
-use crate::command::line::ConfigArgs;
+use crate::command::line::CheckArgs;
+use crate::command::remote::follow;
 use crate::error::Error;
 use crate::house::describe;
 use crate::tls;
 
+/// From one line of progress to the next.
+const PACE: Duration = Duration::from_secs(2);
+
 /// Checks and tells what was found.
-pub(crate) fn run(args: &ConfigArgs, out: &mut dyn Write) -> Result<(), Error> {
-    let config = args.load()?;
+pub(crate) async fn run(args: CheckArgs, out: &mut dyn Write) -> Result<(), Error> {
+    let ask = CheckAsk { rows: !args.quick, repair: args.repair };
+    if let Some(remote) = args.remote() {
+        let body = json!({ "rows": ask.rows, "repair": ask.repair });
+        let mut told = |progress: &Value| {
+            let figure = |name: &str| progress[name].as_u64().unwrap_or_default();
+            let (parts, bytes, findings) = (figure("parts"), figure("bytes"), figure("findings"));
+            tell(CheckProgress { parts, bytes, findings });
+        };
+        let report = follow(&remote, "/api/v1/admin/check", &body, &mut told).await?;
+        let report = serde_json::from_value(report);
+        return show(&report.map_err(|fault| Error::Server(format!("no report: {fault}")))?, args.json, out);
+    }
+    let config = args.config.load()?;
     config.tokens_file.as_deref().map(Tokens::read).transpose()?;
     tls::read(&config.tls)?;
+    let fault = |error: tracelake_storage::Error| Error::Storage(describe(&error));
     let mut lines = vec!["configuration: good".to_owned()];
-    let storage = |error: tracelake_storage::Error| Error::Storage(describe(&error));
-    lines.extend(Store::try_place(&config.storage).map_err(storage)?);
+    let storage = config.storage.clone();
+    let place = tokio::task::spawn_blocking(move || Store::try_place(&storage));
+    lines.extend(place.await.map_err(|fault| Error::Storage(fault.to_string()))?.map_err(fault)?);
     let dir = &config.storage.data_dir;
-    let mut faults = Vec::new();
-    if dir.join("FORMAT").exists() {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store = Store::open(config.storage.clone(), clock, tracelake_ingest::decoder()).map_err(storage)?;
-        for tenant in store.tenants() {
-            let snapshot = store.snapshot(&tenant);
-            lines.extend(Table::ALL.into_iter().filter_map(|table| describe_table(&snapshot, table)));
-            faults.extend(find_damage(&store, &snapshot));
-        }
-    } else {
+    if !dir.join("FORMAT").exists() {
         lines.push(format!("data directory {}: empty, a server will make it", dir.display()));
+        return if args.json {
+            show(&CheckReport::default(), true, out)
+        } else {
+            write(out, &(lines.join("\n") + "\n"))
+        };
     }
-    let text = lines.join("\n") + "\n";
-    out.write_all(text.as_bytes()).map_err(|source| Error::System { what: "cannot write the output", source })?;
-    if faults.is_empty() { Ok(()) } else { Err(Error::Found(faults.join("\n"))) }
+    if !args.json {
+        write(out, &(lines.join("\n") + "\n"))?;
+    }
+    let storage = config.storage.clone();
+    let work = move || {
+        let mut last = Instant::now();
+        Store::check_directory(&storage, &SystemClock, ask, &mut |progress| {
+            if last.elapsed() >= PACE {
+                last = Instant::now();
+                tell(progress);
+            }
+            true
+        })
+    };
+    let report = tokio::task::spawn_blocking(work).await.map_err(|fault| Error::Storage(fault.to_string()))?;
+    show(&report.map_err(fault)?, args.json, out)
 }
 
-fn describe_table(snapshot: &Snapshot, table: Table) -> Option<String> {
-    let parts = snapshot.parts(table);
-    let tail: usize = snapshot.tail(table).iter().map(arrow::array::RecordBatch::num_rows).sum();
-    let rows: u64 = parts.iter().map(|part| part.rows).sum();
-    let bytes: u64 = parts.iter().map(|part| part.bytes).sum();
-    (rows > 0 || tail > 0).then(|| {
-        let place = format!("{}/{}", snapshot.tenant(), table.as_str());
-        format!("{place}: {rows} rows in {} files ({bytes} bytes), {tail} rows in the write-ahead log", parts.len())
-    })
+fn tell(progress: CheckProgress) {
+    let (parts, mib, findings) = (progress.parts, progress.bytes >> 20, progress.findings);
+    let _ = writeln!(stderr(), "{parts} parts, {mib} MiB read, {findings} findings");
 }
 
-/// Live files that are not there, or not in their size.
-fn find_damage(store: &Store, snapshot: &Snapshot) -> Vec<String> {
-    let parts = Table::ALL.into_iter().flat_map(|table| snapshot.parts(table));
-    let damage = parts.filter_map(|part| match store.part_bytes(part) {
-        Ok(found) if found == part.bytes => None,
-        Ok(found) => Some(format!("{}: {found} bytes, {} expected", part.location, part.bytes)),
-        Err(error) => Some(format!("{}: {error}; {} rows are missing", part.location, part.rows)),
-    });
-    damage.collect()
+fn show(report: &CheckReport, as_json: bool, out: &mut dyn Write) -> Result<(), Error> {
+    let text = if as_json {
+        serde_json::to_string_pretty(report).map_err(|fault| Error::Storage(fault.to_string()))? + "\n"
+    } else {
+        report.to_text()
+    };
+    write(out, &text)?;
+    if report.is_clean() {
+        return Ok(());
+    }
+    let damaged = report.findings.iter().filter(|finding| finding.is_damage() && !finding.repaired).count();
+    Err(Error::Found(format!("{damaged} findings; the report names them and what can be done")))
+}
+
+fn write(out: &mut dyn Write, text: &str) -> Result<(), Error> {
+    out.write_all(text.as_bytes()).map_err(|source| Error::System { what: "cannot write the output", source })
 }

@@ -59,11 +59,29 @@ From its seventh minute on the payment service fails for a quarter of an hour.")
 
 Tables: spans logs metrics audit exceptions issues alerts notices.")]
     Sql(SqlArgs),
-    /// Check the configuration, and the data directory if no server uses it
+    /// Check the configuration and everything on disk: of a directory that no server uses, or of a running server
     #[command(after_help = "Examples:
   tracelake check --config /etc/tracelake.toml
-  tracelake check --data-dir /var/lib/tracelake")]
-    Check(ConfigArgs),
+  tracelake check --data-dir /var/lib/tracelake
+  tracelake check --server http://127.0.0.1:4319 --json
+  tracelake check --data-dir /var/lib/tracelake --repair     what is damaged goes to data/_quarantine
+
+Exit code 0: everything is as it was written. 1: something is damaged, or the directory is in use.")]
+    Check(CheckArgs),
+    /// Make a backup: a running server makes it itself, into a directory of its machine
+    #[command(after_help = "Examples:
+  tracelake backup --to /backups/tracelake --keep 14
+  tracelake backup --to /mnt/other-disk/tracelake --server http://127.0.0.1:4319
+  tracelake backup --to /backups/tracelake --data-dir /var/lib/tracelake     while no server uses it
+
+A directory takes many backups; later ones share files with earlier ones.")]
+    Backup(BackupArgs),
+    /// Make a data directory from a backup
+    #[command(after_help = "Examples:
+  tracelake restore --from /backups/tracelake --list
+  tracelake restore --from /backups/tracelake --data-dir /var/lib/tracelake-new
+  tracelake restore --from /backups/tracelake --at 2026-01-31T08:00:00Z --data-dir /tmp/then")]
+    Restore(RestoreArgs),
     /// Have a running server write its rows in memory to Parquet now
     #[command(after_help = "Example:
   tracelake flush --server http://127.0.0.1:4319")]
@@ -145,6 +163,88 @@ pub(crate) struct DemoArgs {
     /// PEM file of the authority behind an https endpoint
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_cert: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Ask the server at this address instead of reading a directory
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// Bearer token with the role admin, with --server
+    #[arg(long, env = "TRACELAKE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// PEM file of an authority to trust besides the system's, with --server
+    #[arg(long, value_name = "FILE")]
+    ca_cert: Option<PathBuf>,
+    /// Take checksums only, decode no rows
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Move what is damaged to quarantine, so that the rest is served; deletes nothing
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl CheckArgs {
+    /// The server to ask; `None`: a directory is read.
+    pub(crate) fn remote(&self) -> Option<RemoteArgs> {
+        let server = self.server.clone()?;
+        Some(RemoteArgs { server, token: self.token.clone(), ca_cert: self.ca_cert.clone() })
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// Directory of the backups, on the server's machine; an empty one becomes one
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// Remove all backups but the newest so many, once this one is made
+    #[arg(long, value_name = "N", value_parser = parse_keep)]
+    pub(crate) keep: Option<usize>,
+    /// Copy files even where a second name on the same disk would do
+    #[arg(long)]
+    pub(crate) copy: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+    /// Back up this directory, which no server uses, instead of asking a server
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Configuration file, with --data-dir
+    #[arg(long, value_name = "FILE", requires = "data_dir")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+fn parse_keep(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|keep| *keep > 0).ok_or_else(|| "a number of backups, 1 at least".to_owned())
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// Directory of the backups
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: PathBuf,
+    /// The newest backup of this time or before (RFC 3339, now-1d or Unix nanoseconds), or latest
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    /// The new data directory, absent or empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// List the backups instead
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Leave out files that are damaged in the backup; the server says what is missing
+    #[arg(long)]
+    pub(crate) skip_damaged: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

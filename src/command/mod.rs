@@ -8,8 +8,10 @@
 //! | `sql.rs` `table.rs` | `sql` and its table for people |
 //! | `remote.rs` | asking a running server; `flush` |
 //! | `check.rs` | `check` |
+//! | `backup.rs` | `backup`, `restore` |
 //! | `settings.rs` | `config reference`, `token`, `completions` |
 
+pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod line;

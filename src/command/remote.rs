@@ -49,6 +49,35 @@ pub(crate) async fn post(
     Err(Error::Server(problem_text(status.as_u16(), &text)))
 }
 
+/// Has a server do long work: tells its progress as it comes, answers its report.
+pub(crate) async fn follow(
+    remote: &RemoteArgs,
+    route: &str,
+    body: &Value,
+    tell: &mut dyn FnMut(&Value),
+) -> Result<Value, Error> {
+    let broke = |error: reqwest::Error| Error::Server(format!("the answer broke off: {}", describe(&error)));
+    let mut answer = post(remote, route, "application/x-ndjson", Some(body)).await?;
+    let mut waiting = Vec::new();
+    while let Some(piece) = answer.chunk().await.map_err(broke)? {
+        waiting.extend_from_slice(&piece);
+        while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = waiting.drain(..=end).collect();
+            let mut line: Value = serde_json::from_slice(&line)
+                .map_err(|fault| Error::Server(format!("the answer cannot be read: {fault}")))?;
+            if let Some(problem) = line.get("problem") {
+                let detail = problem.get("detail").and_then(Value::as_str).unwrap_or_default();
+                return Err(Error::Server(detail.to_owned()));
+            }
+            match line.get_mut("report") {
+                Some(report) => return Ok(report.take()),
+                None => tell(&line["progress"]),
+            }
+        }
+    }
+    Err(Error::Server("the server ended before the work did".to_owned()))
+}
+
 /// The words of a problem body, or of whatever else came.
 pub(crate) fn problem_text(status: u16, body: &str) -> String {
     let Ok(problem) = serde_json::from_str::<Value>(body) else {

@@ -40,6 +40,9 @@ impl Gap {
     /// One sentence for people who ask questions.
     pub fn describe(&self) -> String {
         let (rows, table) = (self.rows, &self.table);
+        if rows == 0 {
+            return format!("rows of {table} are missing: its log was damaged, what it named is in quarantine");
+        }
         let (first, last) = (UnixNano(self.time_min).to_rfc3339(), UnixNano(self.time_max).to_rfc3339());
         format!(
             "{rows} rows of {table} between {first} and {last} are missing: their file is damaged and in quarantine"

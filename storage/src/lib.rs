@@ -20,6 +20,7 @@
 //! | `document.rs` `durable.rs` | the small documents that people edit; their files |
 //! | `backup/` | copies of a store while it runs, and a store made from one |
 //! | `check/` `checksum.rs` | whether everything on disk is as it was written |
+//! | `reads.rs` | the files that queries read, and which they read last |
 //! | `damage.rs` `quarantine.rs` | what is known to be damaged; damaged files out of service |
 //! | `config.rs` `error.rs` `counter.rs` `stats.rs` | limits, failures, figures |
 //! | `seam.rs` `disk.rs` | what tests replace; files, so that they can cut the power (`simulation.rs`) |
@@ -57,6 +58,7 @@ mod place;
 mod plan;
 mod quarantine;
 mod queue;
+mod reads;
 mod replay;
 mod retain;
 mod rows;

@@ -48,8 +48,12 @@ pub(crate) fn take_out(
 ) -> Result<Option<Gap>, Error> {
     log.catch_up()?;
     // A directory that is not there (a disk that is not mounted) says nothing about the files in it.
-    if !log.can_replace(part) || !log.stands()? {
+    if !log.can_replace(part) {
         return Ok(None);
+    }
+    if !log.stands()? {
+        let path = files.path(&part.location);
+        return Err(Error::io("find the log of the table of", &path)(io::ErrorKind::NotFound.into()));
     }
     let gap = Gap {
         tenant: tenant.to_string(),
@@ -192,12 +196,12 @@ fn show(files: &dyn Files, at: &Location) -> String {
 }
 
 impl Core {
-    /// Looks at a part that somebody could not read. True: it is damaged, and out of service from now on. An error says
-    /// that the disk did not answer, or that the commit could not be made.
+    /// Looks at a part that somebody could not read. True: it is out of service from now on, or was not live any more. An
+    /// error says that the disk did not answer, or that the commit could not be made.
     pub(crate) fn suspect(&self, tenant: &TenantId, table: Table, part: &Arc<Part>) -> Result<bool, Error> {
         let shared = self.logs.get(tenant, table)?;
         match verify(self.files.as_ref(), table, part, None, Depth::Bytes, &mut |_| true)? {
-            Verdict::Damaged(reason) => self.quarantine(&shared, (tenant, table), part, &reason),
+            Verdict::Damaged(reason) => self.quarantine(&shared, (tenant, table), part, &reason).map(|_| true),
             Verdict::Sound | Verdict::Stopped => Ok(false),
         }
     }

@@ -2,10 +2,12 @@
 //!
 //! Deliberately holds everything it names: a flush that ends meanwhile changes nothing in it.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
-use tracelake_model::{Batch, Table, TenantId};
+use parking_lot::Mutex;
+use tracelake_model::{Batch, Table, TenantId, UnixNano};
 
 use crate::damage::{Gap, Register};
 use crate::part::file::Part;
@@ -44,12 +46,15 @@ pub struct Snapshot {
     gaps: [Arc<[Gap]>; TABLES],
     closed: [Option<Arc<str>>; TABLES],
     traces: Option<Arc<TraceIndexes>>,
+    /// What whoever reads this was told to say.
+    told: Mutex<BTreeSet<String>>,
 }
 
 impl Snapshot {
     pub(crate) fn new(tenant: TenantId, parts: [Arc<[Arc<Part>]>; TABLES], layers: Vec<Layer>) -> Self {
         let gaps = std::array::from_fn(|_| Arc::from([]));
-        Self { tenant, parts, layers, tail: Default::default(), gaps, closed: Default::default(), traces: None }
+        let (tail, closed, told) = Default::default();
+        Self { tenant, parts, layers, tail, gaps, closed, traces: None, told }
     }
 
     /// The same with what is known to be missing. What is told may be missing already or about to.
@@ -64,6 +69,17 @@ impl Snapshot {
     /// Rows of a table that are missing here, because their files are damaged.
     pub fn gaps(&self, table: Table) -> &[Gap] {
         &self.gaps[table as usize]
+    }
+
+    /// Notes that rows of a table between two instants (both inside) are read: what is missing of them is a warning.
+    pub fn read(&self, table: Table, first: UnixNano, last: UnixNano) {
+        let missing = self.gaps(table).iter().filter(|gap| gap.time_min <= last.0 && gap.time_max >= first.0);
+        self.told.lock().extend(missing.map(Gap::describe));
+    }
+
+    /// What is missing of all that was read through this, a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        self.told.lock().iter().cloned().collect()
     }
 
     /// Why a table cannot be read at all, if it cannot: then its parts are not named here.

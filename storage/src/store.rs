@@ -29,6 +29,7 @@ use crate::home::Home;
 use crate::open;
 use crate::part::file::Part;
 use crate::queue::Entry;
+use crate::reads::{Reads, Recent};
 use crate::rows::memory_bytes;
 use crate::seam::Seams;
 use crate::signal::FlushReport;
@@ -42,6 +43,7 @@ pub struct Store {
     driver: Mutex<Option<Driver>>,
     documents: Arc<dyn DocumentStore>,
     files: Arc<dyn ObjectStore>,
+    recent: Arc<Recent>,
     /// What a bucket was asked.
     remote: Option<Arc<Requests>>,
 }
@@ -54,7 +56,9 @@ impl Store {
         let home = Home::open(&config, Arc::clone(&disk))?;
         let core = open::open(config, &Seams { clock, decoder, disk, files: home.files() })?;
         let (documents, files, remote) = (home.documents()?, home.objects()?, home.requests());
-        Ok(Arc::new(Self { core: Arc::new(core), driver: Mutex::default(), documents, files, remote }))
+        let recent = Arc::<Recent>::default();
+        let files = Arc::new(Reads::new(files, Arc::clone(&recent)));
+        Ok(Arc::new(Self { core: Arc::new(core), driver: Mutex::default(), documents, files, recent, remote }))
     }
 
     /// Tries the bucket that a configuration names, if it names one, without opening anything else; tells what was
@@ -89,11 +93,11 @@ impl Store {
         snapshot.with_damage(&self.core.register).with_traces(&self.core.traces)
     }
 
-    /// Looks at a part that could not be read. True: it is damaged and out of service from now on, snapshots leave it out
-    /// and say so.
-    pub async fn suspect(&self, tenant: &TenantId, table: Table, part: Arc<Part>) -> Result<bool, Error> {
-        let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
-        off_thread(move || core.suspect(&tenant, table, &part)).await?
+    /// Looks at the parts that a tenant's queries read last, after one failed. True: one was damaged and is out of service
+    /// from now on, or is gone; a new snapshot leaves it out and says what is missing.
+    pub async fn suspect_recent(&self, tenant: &TenantId) -> Result<bool, Error> {
+        let (core, recent, tenant) = (Arc::clone(&self.core), Arc::clone(&self.recent), tenant.clone());
+        off_thread(move || core.suspect_recent(&recent, &tenant)).await?
     }
 
     /// Checks everything on disk while the store runs. `tell` hears how far it is and says whether to go on.

@@ -1,0 +1,113 @@
+//! A backup of a server under load becomes a server with everything that was acknowledged before the call; damage on the
+//! disk is found, told and taken out of service.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use crate::alerting::{log, receiver, set_up};
+use crate::crash::{request, stored};
+use crate::house::{House, run};
+use crate::sdk::{must_succeed, python};
+
+const SENDERS: u64 = 3;
+
+fn tracelake(args: &[&str]) -> Output {
+    run(Command::new(env!("CARGO_BIN_EXE_tracelake")).args(args))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs a command that must succeed; the JSON it printed.
+fn report(args: &[&str]) -> Value {
+    let output = tracelake(args);
+    assert!(output.status.success(), "{args:?}: {}{}", text(&output.stdout), text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|fault| panic!("{args:?}: {fault}"))
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("a plain path")
+}
+
+/// Sends numbered traces until told to stop; those that were acknowledged.
+fn send(house: &Arc<House>, over: &Arc<AtomicBool>, sent: &Arc<Mutex<BTreeMap<u64, bool>>>) {
+    for sender in 1..=SENDERS {
+        let (house, over, sent) = (Arc::clone(house), Arc::clone(over), Arc::clone(sent));
+        tokio::spawn(async move {
+            let mut number = sender;
+            while !over.load(Ordering::SeqCst) {
+                sent.lock().insert(number, false);
+                if !matches!(house.send("traces", request(number)).await, Ok(200)) {
+                    return;
+                }
+                sent.lock().insert(number, true);
+                number += SENDERS;
+            }
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_backup_under_load_restores_to_what_was_acknowledged_before_the_call() {
+    let house = Arc::new(House::start());
+    let (address, inbox) = receiver("127.0.0.1:0").await;
+    set_up(&house, &address, "payment failed").await;
+    assert_eq!(house.send("logs", log("payment failed for order 41")).await.expect("the door answers"), 200);
+    house.wait_for("a notice", || async { (!inbox.lock().is_empty()).then_some(()) }).await;
+    let (over, sent) = (Arc::new(AtomicBool::new(false)), Arc::default());
+    send(&house, &over, &sent);
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let place = tempfile::tempdir().expect("a directory");
+    let (repository, server) = (place.path().join("backups"), format!("http://{}", house.api));
+    let take = || {
+        let args = [path(&repository).to_owned(), server.clone()];
+        tokio::task::spawn_blocking(move || report(&["backup", "--to", &args[0], "--server", &args[1], "--json"]))
+    };
+    let first = take().await.expect("it ran");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    // The one that counts: what stood before the call must be in it.
+    let before: Vec<u64> = sent.lock().iter().filter(|(_, known)| **known).map(|(number, _)| *number).collect();
+    let second = take().await.expect("it ran");
+    assert!(second["parts_shared"].as_u64() > Some(0), "{second}");
+    assert_ne!(first["id"], second["id"]);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let killed = Command::new("kill").args(["-9", &house.pid().to_string()]).status().expect("kill runs");
+    over.store(true, Ordering::SeqCst);
+    assert!(killed.success() && before.len() > 50, "only {} requests were acknowledged", before.len());
+    let target = Arc::new(tempfile::tempdir().expect("a directory"));
+    let data = target.path().join("data-dir");
+    let made = report(&["restore", "--from", path(&repository), "--data-dir", path(&data), "--json"]);
+    assert_eq!((&made["id"], &made["rows"]), (&second["id"], &second["rows"]));
+    let checked = report(&["check", "--data-dir", path(&data), "--json"]);
+    assert_eq!(checked["findings"], json!([]), "{checked}");
+    let again = tracelake(&["restore", "--from", path(&repository), "--data-dir", path(&data)]);
+    assert_eq!(again.status.code(), Some(1), "it is not empty");
+    let house = House::start_in(target, Vec::new(), Vec::new());
+    let found = stored(&house).await;
+    for number in &before {
+        assert_eq!(found.get(number), Some(&(7, 7)), "request {number} was acknowledged before the backup");
+    }
+    assert!(found.iter().all(|(number, counts)| sent.lock().contains_key(number) && *counts == (7, 7)), "torn");
+    eprintln!("{} acknowledged before the call, {} restored", before.len(), found.len());
+    // A retry within the window is known; what was lost is stored.
+    assert_eq!(house.send("traces", request(before[0])).await.expect("answers"), 200);
+    assert_eq!(stored(&house).await, found);
+    assert_eq!(house.send("traces", request(9_999_999)).await.expect("answers"), 200);
+    assert_eq!(stored(&house).await.len(), found.len() + 1);
+    // The alert is known and was told once.
+    let alerts = house.get("/api/v1/alerting/alerts").await;
+    assert!(alerts.to_string().contains("keyword"), "{alerts}");
+    assert_eq!(inbox.lock().len(), 1);
+    house.flush().await;
+    let rows = house.number("SELECT COUNT(*) FROM spans").await;
+    let mut readers = python("readers.py");
+    must_succeed(readers.arg(house.data_dir()).arg(&house.api).arg(format!("spans={rows}")));
+}
