@@ -111,3 +111,56 @@ async fn a_backup_under_load_restores_to_what_was_acknowledged_before_the_call()
     let mut readers = python("readers.py");
     must_succeed(readers.arg(house.data_dir()).arg(&house.api).arg(format!("spans={rows}")));
 }
+/// The first Parquet file of a table.
+fn part_of(house: &House, table: &str) -> std::path::PathBuf {
+    let days = std::fs::read_dir(house.data_dir().join("data/default").join(table)).expect("the table");
+    let day = days.map(|day| day.expect("a name").path()).find(|day| path(day).contains("date=")).expect("a day");
+    std::fs::read_dir(day).expect("the day").next().expect("a file").expect("a name").path()
+}
+
+fn flip(file: &Path, share: usize) {
+    let mut content = std::fs::read(file).expect("readable");
+    let at = content.len() * share / 100;
+    content[at] ^= 0x10;
+    std::fs::write(file, content).expect("writable");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_told_taken_out_of_service_and_the_rest_is_served() {
+    let house = House::start();
+    for number in 1..=40 {
+        assert_eq!(house.send("traces", request(number)).await.expect("answers"), 200);
+    }
+    assert_eq!(house.send("logs", log("one line")).await.expect("answers"), 200);
+    house.flush().await;
+    let server = format!("http://{}", house.api);
+    assert_eq!(report(&["check", "--server", &server, "--json"])["findings"], json!([]));
+    let locked = tracelake(&["check", "--data-dir", path(&house.data_dir())]);
+    assert_eq!(locked.status.code(), Some(1));
+    assert!(text(&locked.stderr).contains("locked"), "{}", text(&locked.stderr));
+    flip(&part_of(&house, "logs"), 40);
+    let found = tracelake(&["check", "--server", &server, "--json"]);
+    assert_eq!(found.status.code(), Some(1));
+    let found: Value = serde_json::from_slice(&found.stdout).expect("JSON");
+    assert_eq!((&found["findings"][0]["kind"], &found["findings"][0]["rows"]), (&json!("part"), &json!(1)), "{found}");
+    let repaired = report(&["check", "--server", &server, "--repair", "--json"]);
+    assert_eq!(repaired["findings"][0]["repaired"], json!(true), "{repaired}");
+    assert_eq!(house.number("SELECT COUNT(*) FROM spans").await, 280);
+    let (status, answer) = house.ask("POST", "/api/v1/sql", Some(json!({ "query": "SELECT body FROM logs" }))).await;
+    assert_eq!((status, &answer["rows"]), (200, &json!([])));
+    assert!(answer["warnings"][0].as_str().is_some_and(|text| text.contains("1 rows of logs")), "{answer}");
+    let health = house.get("/healthz").await;
+    assert!(health["damage"][0].as_str().is_some_and(|text| text.contains("quarantine")), "{health}");
+    // A query that trips over a file nobody looked at finds it by itself.
+    flip(&part_of(&house, "spans"), 30);
+    let query =
+        json!({ "query": "SELECT trace_id, span_id, name, service_name, start_time, attributes, events FROM spans" });
+    let (status, answer) = house.ask("POST", "/api/v1/sql", Some(query)).await;
+    assert_eq!(status, 200, "{answer}");
+    let warned = answer["warnings"][0].as_str().is_some_and(|text| text.contains("280 rows of spans"));
+    assert!(warned && answer["rows"] == json!([]), "{}", answer["warnings"]);
+    assert_eq!(house.send("traces", request(41)).await.expect("answers"), 200);
+    let house = house.restart();
+    assert_eq!(house.number("SELECT COUNT(*) FROM spans").await, 7);
+    assert_eq!(house.get("/healthz").await["damage"].as_array().map(Vec::len), Some(2));
+}

@@ -31,6 +31,7 @@ use crate::limit::{Gate, bound};
 use crate::scan::order::in_order;
 use crate::scan::pick::{Pick, pick};
 use crate::scan::provider::{DATA_URL, ScanStats, SnapshotTable};
+use crate::sql::view::in_service;
 use crate::tail_feed::TailFeed;
 
 /// Which rows of a table are wanted.
@@ -128,6 +129,7 @@ impl Engine {
         table: Table,
         ask: Scan,
     ) -> Result<SendableRecordBatchStream, Error> {
+        in_service(snapshot, table)?;
         let provider = SnapshotTable::new(Arc::clone(snapshot), table, Arc::clone(&self.scans));
         let stream = if !ask.order.is_empty() || ask.limit.is_some() {
             let physical = self.native.create_physical_plan(&self.scan_plan(provider, ask)?).await?;
@@ -148,6 +150,7 @@ impl Engine {
         ids: BTreeSet<Vec<u8>>,
         columns: &[&str],
     ) -> Result<SendableRecordBatchStream, Error> {
+        in_service(snapshot, table)?;
         let columns = Arc::new(places(table, columns)?);
         let wanted = Pick { table, ids: Arc::new(ids), columns };
         let stream = pick(self.native.runtime_env(), &self.scans, snapshot, wanted).await?;
@@ -163,6 +166,13 @@ impl Engine {
     /// The same at a snapshot in hand, which must live as long as what is read through it.
     pub(crate) fn session_at(&self, snapshot: &Arc<Snapshot>) -> Result<SessionState, Error> {
         Ok(crate::sql::session::tenant_state(&self.sql, snapshot, &self.scans, self.clock.now())?)
+    }
+
+    /// What is missing of the rows of some tables in a range because files are damaged, a sentence each.
+    pub(crate) fn warnings(&self, tenant: &TenantId, tables: &[Table], range: TimeRange) -> Vec<String> {
+        let snapshot = self.store.snapshot(tenant);
+        tables.iter().for_each(|table| snapshot.read(*table, range.start, range.end));
+        snapshot.warnings()
     }
 
     /// The present, as every part of an answer sees it.

@@ -32,6 +32,9 @@ pub enum Error {
     /// As many queries run as may.
     #[error("{0} queries are running, which is the limit; come back in a moment")]
     Busy(usize),
+    /// A table cannot be read now.
+    #[error("{0}")]
+    OutOfService(String),
     /// Something broke on our side.
     #[error("the query engine failed")]
     Engine(#[source] DataFusionError),
@@ -48,6 +51,7 @@ impl Error {
             Self::TooLarge(_) | Self::Memory(_) => Fault::TooLarge,
             Self::Timeout(_) => Fault::Timeout,
             Self::Busy(_) => Fault::Overloaded,
+            Self::OutOfService(_) => Fault::Unavailable,
             Self::Engine(_) => Fault::Internal,
         }
     }

@@ -9,13 +9,13 @@ use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::StreamExt;
 use serde_json::json;
-use tracelake_model::{Caller, IdError, SpanId, TimeRange, TraceId};
+use tracelake_model::{Caller, IdError, SpanId, Table, TimeRange, TraceId};
 
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::http::parameter::{Parameters, bad, cursor};
 use crate::http::question::{RANGE_DEFAULT, begin};
-use crate::http::reply::{Reply, json};
+use crate::http::reply::{Reply, json_warned};
 use crate::view::log;
 use crate::view::log_filter::{LogFilter, parse_terms};
 use crate::view::log_tail::{Heard, listen};
@@ -36,8 +36,10 @@ pub(crate) async fn search(
     let of_one = filter.trace_id.is_some() || filter.span_id.is_some();
     filter.range = if of_one { parameters.range_or_all()? } else { parameters.range(RANGE_DEFAULT)? };
     let limit = parameters.limit(LIMIT_DEFAULT, LIMIT_MAX)?;
+    let range = filter.range;
     let page = log::search(&engine, &caller.tenant, filter, limit, parameters.cursor()?).await?;
-    json(&json!({ "logs": page.logs, "next_cursor": page.next.map(|next| cursor(&next)) }))
+    let warnings = engine.warnings(&caller.tenant, &[Table::Logs], range);
+    json_warned(json!({ "logs": page.logs, "next_cursor": page.next.map(|next| cursor(&next)) }), &warnings)
 }
 
 /// Records as they become durable. A listener that falls behind gets an event `missed` with `{"requests": n}`.

@@ -6,12 +6,13 @@
 //! | `native.rs` `trace.rs` `log.rs` | our own API: services, map, issues, metrics; traces; logs |
 //! | `sql.rs` | `POST /api/v1/sql` |
 //! | `parameter.rs` | typed query parameters; unknown ones are refused |
-//! | `reply.rs` | JSON replies and problem bodies |
+//! | `reply.rs` `heal.rs` | JSON replies, problem bodies, warnings; asking again without a damaged part |
 //! | `rows.rs` `cell.rs` | rows as JSON, NDJSON, CSV or an Arrow stream |
 
 #[cfg(test)]
 pub(crate) mod asking;
 pub(crate) mod cell;
+mod heal;
 mod log;
 mod native;
 #[cfg(test)]

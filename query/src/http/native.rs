@@ -6,12 +6,12 @@ use axum::extract::{Path, RawQuery, State};
 use axum::routing::get;
 use axum::{Extension, Router};
 use serde_json::json;
-use tracelake_model::Caller;
+use tracelake_model::{Caller, Table};
 
 use crate::engine::Engine;
 use crate::http::parameter::cursor;
 use crate::http::question::{RANGE_DEFAULT, begin};
-use crate::http::reply::{Reply, json};
+use crate::http::reply::{Reply, json_warned};
 use crate::http::{log, trace};
 use crate::map::graph::service_map;
 use crate::view::{issue, metric, service};
@@ -39,8 +39,9 @@ async fn services(
     RawQuery(query): RawQuery,
 ) -> Reply {
     let parameters = begin(&engine, &caller, query.as_deref(), &["start", "end"])?;
-    let services = service::services(&engine, &caller.tenant, parameters.range(RANGE_DEFAULT)?).await?;
-    json(&json!({ "services": services }))
+    let range = parameters.range(RANGE_DEFAULT)?;
+    let services = service::services(&engine, &caller.tenant, range).await?;
+    json_warned(json!({ "services": services }), &engine.warnings(&caller.tenant, &[Table::Spans], range))
 }
 
 async fn operations(
@@ -50,8 +51,9 @@ async fn operations(
     RawQuery(query): RawQuery,
 ) -> Reply {
     let parameters = begin(&engine, &caller, query.as_deref(), &["start", "end"])?;
-    let operations = service::operations(&engine, &caller.tenant, &name, parameters.range(RANGE_DEFAULT)?).await?;
-    json(&json!({ "operations": operations }))
+    let range = parameters.range(RANGE_DEFAULT)?;
+    let operations = service::operations(&engine, &caller.tenant, &name, range).await?;
+    json_warned(json!({ "operations": operations }), &engine.warnings(&caller.tenant, &[Table::Spans], range))
 }
 
 async fn map(
@@ -61,7 +63,8 @@ async fn map(
 ) -> Reply {
     let parameters = begin(&engine, &caller, query.as_deref(), &["start", "end", "service"])?;
     let (range, service) = (parameters.range(RANGE_DEFAULT)?, parameters.text("service")?);
-    json(&service_map(&engine, &caller.tenant, range, service).await?)
+    let map = serde_json::to_value(service_map(&engine, &caller.tenant, range, service).await?).unwrap_or_default();
+    json_warned(map, &engine.warnings(&caller.tenant, &[Table::Spans], range))
 }
 
 async fn issues(
@@ -78,8 +81,10 @@ async fn issues(
         limit,
         after: parameters.cursor()?,
     };
+    let range = ask.range;
     let (issues, next) = issue::issues(&engine, &caller.tenant, ask).await?;
-    json(&json!({ "issues": issues, "next_cursor": next.map(|next| cursor(&next)) }))
+    let warnings = engine.warnings(&caller.tenant, &[Table::Exceptions], range);
+    json_warned(json!({ "issues": issues, "next_cursor": next.map(|next| cursor(&next)) }), &warnings)
 }
 
 async fn metrics(
@@ -88,6 +93,7 @@ async fn metrics(
     RawQuery(query): RawQuery,
 ) -> Reply {
     let parameters = begin(&engine, &caller, query.as_deref(), &["start", "end"])?;
-    let metrics = metric::metrics(&engine, &caller.tenant, parameters.range(RANGE_DEFAULT)?).await?;
-    json(&json!({ "metrics": metrics }))
+    let range = parameters.range(RANGE_DEFAULT)?;
+    let metrics = metric::metrics(&engine, &caller.tenant, range).await?;
+    json_warned(json!({ "metrics": metrics }), &engine.warnings(&caller.tenant, &[Table::Metrics], range))
 }

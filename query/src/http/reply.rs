@@ -2,12 +2,14 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
+use serde_json::Value;
 use tracelake_model::{Caller, Fault, Permission, Problem};
 use tracing::error;
 
 use crate::error::Error;
+use crate::http::heal::EngineFailed;
 
 /// What a handler answers.
 pub(crate) type Reply = Result<Response, Error>;
@@ -23,6 +25,29 @@ pub(crate) fn json<T: Serialize>(value: &T) -> Reply {
 pub(crate) fn body(status: StatusCode, content_type: &'static str, bytes: impl Into<Body>) -> Response {
     let headers = [(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")];
     (status, headers, bytes.into()).into_response()
+}
+
+/// Headers of warnings that a response carries at most.
+const WARNINGS_MAX: usize = 8;
+const WARNING: HeaderName = HeaderName::from_static("tracelake-warning");
+
+/// A JSON object with status 200 that says what is missing, in `warnings` and in the headers.
+pub(crate) fn json_warned(mut value: Value, warnings: &[String]) -> Reply {
+    if !warnings.is_empty() {
+        value["warnings"] = warnings.into();
+    }
+    let mut response = json(&value)?;
+    warn(&mut response, warnings);
+    Ok(response)
+}
+
+/// Says in the headers what is missing: not every form has room for it in the body.
+pub(crate) fn warn(response: &mut Response, warnings: &[String]) {
+    for warning in warnings.iter().take(WARNINGS_MAX) {
+        if let Ok(warning) = HeaderValue::from_str(warning) {
+            response.headers_mut().append(WARNING, warning);
+        }
+    }
 }
 
 /// Refuses a caller who may not ask questions.
@@ -52,6 +77,9 @@ impl IntoResponse for Error {
         // A problem is a handful of strings, which serialise without fail.
         let text = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = body(status, "application/problem+json", text);
+        if matches!(self, Self::Engine(_)) {
+            response.extensions_mut().insert(EngineFailed);
+        }
         if matches!(fault, Fault::Overloaded | Fault::Unavailable) {
             response.headers_mut().insert(header::RETRY_AFTER, http::HeaderValue::from_static("1"));
         }

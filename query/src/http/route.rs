@@ -3,12 +3,18 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::post;
 
 use crate::engine::Engine;
+use crate::http::heal::heal;
 use crate::http::{native, sql};
 
 /// All routes of the query wing. Every handler takes `Extension<model::Caller>`, which the binary's layer inserts.
 pub fn router(engine: Arc<Engine>) -> Router {
-    Router::new().route("/api/v1/sql", post(sql::answer)).merge(native::routes()).with_state(engine)
+    Router::new()
+        .route("/api/v1/sql", post(sql::answer))
+        .merge(native::routes())
+        .layer(from_fn_with_state(Arc::clone(&engine), heal))
+        .with_state(engine)
 }

@@ -18,7 +18,7 @@ use tracelake_model::push_json_string;
 
 use crate::error::Error;
 use crate::http::cell::{push_json, push_text, type_name};
-use crate::http::reply::body;
+use crate::http::reply::{body, warn};
 use crate::sql::answer::SqlAnswer;
 
 /// Told in every form, because only JSON has room for it in the body.
@@ -77,7 +77,20 @@ fn quality(range: &str) -> (f32, &str) {
 }
 
 /// Writes an answer in a form.
-pub(crate) async fn write(answer: SqlAnswer, form: Form) -> Result<Response, Error> {
+///
+/// `on_break` hears of a fault that comes once the answer has begun to flow.
+pub(crate) async fn write(
+    answer: SqlAnswer,
+    form: Form,
+    on_break: impl Fn() + Send + 'static,
+) -> Result<Response, Error> {
+    let warnings = answer.warnings.clone();
+    let mut response = write_rows(answer, form, on_break).await?;
+    warn(&mut response, &warnings);
+    Ok(response)
+}
+
+async fn write_rows(answer: SqlAnswer, form: Form, on_break: impl Fn() + Send + 'static) -> Result<Response, Error> {
     const BUFFERED_BYTES: usize = 256 << 10;
     let mut writer = Writer::new(answer, form)?;
     let mut head = Vec::new();
@@ -94,8 +107,9 @@ pub(crate) async fn write(answer: SqlAnswer, form: Form) -> Result<Response, Err
             }
         }
     }
-    let rest = stream::try_unfold(writer, |mut writer| async move {
-        Ok::<_, Error>(writer.next().await?.map(|chunk| (chunk, writer)))
+    let rest = stream::try_unfold((writer, on_break), |(mut writer, on_break)| async move {
+        let chunk = writer.next().await.inspect_err(|_| on_break())?;
+        Ok::<_, Error>(chunk.map(|chunk| (chunk, (writer, on_break))))
     });
     let head = stream::iter([Ok(Bytes::from(head))]);
     let all: Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>> = Box::pin(head.chain(rest));
@@ -224,8 +238,15 @@ impl Writer {
             return Ok(std::mem::take(arrow.get_mut()));
         }
         Ok(match (self.form, self.answer.is_truncated()) {
-            (Form::Json, true) => b"],\"truncated\":true}".to_vec(),
-            (Form::Json, false) => b"]}".to_vec(),
+            (Form::Json, truncated) => {
+                let mut end = if truncated { "],\"truncated\":true" } else { "]" }.to_owned();
+                for (number, warning) in self.answer.warnings.iter().enumerate() {
+                    end.push_str(if number == 0 { ",\"warnings\":[" } else { "," });
+                    push_json_string(&mut end, warning);
+                }
+                end.push_str(if self.answer.warnings.is_empty() { "}" } else { "]}" });
+                end.into_bytes()
+            }
             _ => Vec::new(),
         })
     }

@@ -42,5 +42,9 @@ pub(crate) async fn answer(
         Error::Invalid(format!("the body is not {{\"query\": \"...\", \"params\": [...]}}: {fault}"))
     })?;
     let answer = engine.sql(&caller, &question.query, &question.params).await?;
-    rows::write(answer, form).await
+    let on_break = move || {
+        let (engine, tenant) = (Arc::clone(&engine), caller.tenant.clone());
+        tokio::spawn(async move { engine.store().suspect_recent(&tenant).await });
+    };
+    rows::write(answer, form, on_break).await
 }

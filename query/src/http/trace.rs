@@ -7,13 +7,13 @@ use axum::extract::{Path, RawQuery, State};
 use http::{HeaderMap, StatusCode, header};
 use prost::Message as _;
 use serde_json::json;
-use tracelake_model::{Caller, TraceId};
+use tracelake_model::{Caller, Table, TimeRange, TraceId};
 
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::http::parameter::{Parameters, bad, cursor};
 use crate::http::question::begin;
-use crate::http::reply::{Reply, body, json};
+use crate::http::reply::{Reply, body, json_warned, warn};
 use crate::view::condition::{Condition, substring};
 use crate::view::name::{parse_kind, parse_status};
 use crate::view::otlp::traces_json;
@@ -52,8 +52,10 @@ pub(crate) async fn search(
     let parameters = begin(&engine, &caller, query.as_deref(), &KNOWN)?;
     let limit = parameters.limit(LIMIT_DEFAULT, LIMIT_MAX)?;
     let ask = Ask { filter: filter(&parameters)?, limit, after: parameters.cursor()? };
+    let range = ask.filter.range;
     let page = search::search(&engine, &caller.tenant, ask).await?;
-    json(&json!({ "traces": page.traces, "next_cursor": page.next.map(|next| cursor(&next)) }))
+    let warnings = engine.warnings(&caller.tenant, &[Table::Spans], range);
+    json_warned(json!({ "traces": page.traces, "next_cursor": page.next.map(|next| cursor(&next)) }), &warnings)
 }
 
 /// One trace.
@@ -68,15 +70,22 @@ pub(crate) async fn one(
     let is_summary = parameters.choice("view", &[("summary", true), ("otlp", false)])?.unwrap_or(false);
     let id = TraceId::parse(&id).map_err(|fault| Error::Invalid(format!("trace id: {fault}")))?;
     let found = trace::read(&engine, &caller.tenant, id).await?;
-    let found = found.ok_or_else(|| Error::NotFound(format!("no span of trace {id} is stored")))?;
+    // Which trace a damaged part held nobody knows.
+    let warnings = engine.warnings(&caller.tenant, &[Table::Spans], TimeRange::ALL);
+    let missing = || warnings.first().map_or_else(String::new, |warning| format!("; {warning}"));
+    let found = found.ok_or_else(|| Error::NotFound(format!("no span of trace {id} is stored{}", missing())))?;
     if is_summary {
-        return json(&summarise(id, &found));
+        let summary = serde_json::to_value(summarise(id, &found)).unwrap_or_default();
+        return json_warned(summary, &warnings);
     }
     let data = found.into_otlp();
-    if wants_protobuf(&headers) {
-        return Ok(body(StatusCode::OK, PROTOBUF, data.encode_to_vec()));
-    }
-    Ok(body(StatusCode::OK, "application/json", traces_json(&data)))
+    let mut response = if wants_protobuf(&headers) {
+        body(StatusCode::OK, PROTOBUF, data.encode_to_vec())
+    } else {
+        body(StatusCode::OK, "application/json", traces_json(&data))
+    };
+    warn(&mut response, &warnings);
+    Ok(response)
 }
 
 /// Whether `Accept` names protobuf before JSON.

@@ -70,6 +70,7 @@ impl SnapshotTable {
 
     /// Parts whose times overlap `range` and that may hold one of the traces `ids`, in the order of their commits.
     fn parts(&self, range: TimeRange, ids: Option<&BTreeSet<Vec<u8>>>) -> Vec<TracePart> {
+        self.snapshot.read(self.table, range.start, range.end);
         let all = self.snapshot.parts(self.table).len();
         let mut parts = match ids {
             Some(ids) => {

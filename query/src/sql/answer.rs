@@ -14,6 +14,8 @@ pub struct SqlAnswer {
     /// The rows, under the limits of time and number. An error of this stream becomes an [`crate::Error`] by `From`.
     pub stream: SendableRecordBatchStream,
     pub(crate) truncated: Arc<AtomicBool>,
+    /// What is missing because files are damaged, a sentence each.
+    pub warnings: Vec<String>,
 }
 
 impl SqlAnswer {

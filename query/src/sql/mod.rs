@@ -18,6 +18,6 @@ pub(crate) mod session;
 pub(crate) mod statement;
 #[cfg(test)]
 mod tests;
-mod view;
+pub(crate) mod view;
 
 pub use answer::SqlAnswer;

@@ -31,7 +31,7 @@ impl Engine {
         let planned = tokio::time::timeout_at(deadline, plan(&state, statement, params)).await;
         let physical = planned.map_err(|_| Error::Timeout(seconds))??;
         let stream = execute_stream(physical, state.task_ctx())?;
-        let truncated = Arc::default();
+        let (truncated, warnings) = (Arc::default(), snapshot.warnings());
         let limit = Limit {
             deadline,
             seconds,
@@ -40,7 +40,7 @@ impl Engine {
             place: Some(place),
             snapshot,
         };
-        Ok(SqlAnswer { schema: stream.schema(), stream: limited(stream, limit), truncated })
+        Ok(SqlAnswer { schema: stream.schema(), stream: limited(stream, limit), truncated, warnings })
     }
 }
 

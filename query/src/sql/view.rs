@@ -15,6 +15,7 @@ use datafusion::prelude::lit;
 use tracelake_model::{Table, column, semconv};
 use tracelake_storage::Snapshot;
 
+use crate::error::Error;
 use crate::function::attributes::{Attributes, Owner};
 use crate::function::hex::Hex;
 use crate::function::label::Label;
@@ -27,11 +28,21 @@ pub(crate) fn view(snapshot: &Arc<Snapshot>, table: Table, scans: &Arc<ScanStats
 
 /// The projection that a view is.
 pub(crate) fn plan(snapshot: &Arc<Snapshot>, table: Table, scans: &Arc<ScanStats>) -> Result<LogicalPlan> {
+    in_service(snapshot, table).map_err(Error::into_datafusion)?;
     let provider = SnapshotTable::new(Arc::clone(snapshot), table, Arc::clone(scans));
     let columns = columns(table)?;
     // Stored and shown columns often share a name; with different qualifiers the optimizer can carry both.
     let stored = format!("stored_{table}");
     LogicalPlanBuilder::scan(stored, provider_as_source(Arc::new(provider)), None)?.project(columns)?.build()
+}
+
+/// Refuses a table whose log is damaged: an answer without its parts would look whole.
+pub(crate) fn in_service(snapshot: &Snapshot, table: Table) -> std::result::Result<(), Error> {
+    snapshot.out_of_service(table).map_or(Ok(()), |why| {
+        Err(Error::OutOfService(format!(
+            "{table} is out of service: {why}; an operator can mend it with tracelake check --repair"
+        )))
+    })
 }
 
 /// The shown columns of a table, in the order of the stored ones.

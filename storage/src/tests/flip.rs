@@ -30,9 +30,9 @@ const SERVED: u64 = 20;
 /// A store with several parts, entries and checkpoints per table, flushed whole.
 fn store() -> Rig {
     let mut rig = Rig::closed();
-    rig.config.checkpoint_every = 4;
+    rig.config.checkpoint_every = 3;
     rig.reopen().expect("it opens");
-    for number in 1..=10 {
+    for number in 1..=7 {
         rig.send(&format!("logs {number}\naudit {number}")).expect("stored");
         rig.core().flush_step().expect("flushed");
         for table in [Table::Spans, Table::Metrics] {
