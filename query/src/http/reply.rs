@@ -81,7 +81,7 @@ impl IntoResponse for Error {
             response.extensions_mut().insert(EngineFailed);
         }
         if matches!(fault, Fault::Overloaded | Fault::Unavailable) {
-            response.headers_mut().insert(header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }
