@@ -86,6 +86,21 @@ pub(crate) fn replace(disk: &dyn Disk, dir: &Path, name: &str, content: &[u8]) -
     disk.sync_dir(dir)
 }
 
+/// Makes a directory, and its name and those above it durable, whoever began to make them.
+pub(crate) fn make_durable(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    disk.create_dir(path)?;
+    for above in path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
+        match disk.sync_dir(above) {
+            // It is not ours to make durable.
+            Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput) => {
+                break;
+            }
+            synced => synced?,
+        }
+    }
+    Ok(())
+}
+
 /// The machine's disk.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RealDisk;

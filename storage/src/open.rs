@@ -12,7 +12,7 @@ use crate::core::Core;
 use crate::counter::Counters;
 use crate::damage::Register;
 use crate::dedup::Dedup;
-use crate::disk::{Disk, Lock, replace};
+use crate::disk::{Disk, Lock, make_durable, replace};
 use crate::error::Error;
 use crate::feed::Feed;
 use crate::flush::HASHES_FILE;
@@ -62,10 +62,13 @@ fn open_as_it_is(config: Config, seams: &Seams) -> Result<Core, Error> {
     config.check()?;
     let files = seams.disk.as_ref();
     let wal_dir = config.data_dir.join("wal");
-    check_format(files, &config.data_dir)?;
-    for dir in [&config.data_dir, &wal_dir] {
-        files.create_dir(dir).map_err(Error::io("make the directory", dir))?;
-    }
+    // A directory that is marked was durable before; what stands there without may be the rest of a start that failed.
+    let made = if check_format(files, &config.data_dir)? {
+        files.create_dir(&wal_dir).and_then(|()| files.sync_dir(&config.data_dir))
+    } else {
+        make_durable(files, &wal_dir)
+    };
+    made.map_err(Error::io("make the directory", &wal_dir))?;
     let lock = take_lock(files, &config.data_dir, &wal_dir)?;
     write_format(files, &config.data_dir)?;
     let ids = Ids::open(files, &wal_dir)?;
@@ -113,15 +116,15 @@ fn open_as_it_is(config: Config, seams: &Seams) -> Result<Core, Error> {
     })
 }
 
-/// Refuses a directory of another version before anything in it is touched.
-pub(crate) fn check_format(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
+/// Refuses a directory of another version before anything in it is touched; whether it is marked with this one.
+pub(crate) fn check_format(disk: &dyn Disk, dir: &Path) -> Result<bool, Error> {
     let path = dir.join(FORMAT_FILE);
     match disk.read(&path) {
         Ok(content) => {
             let found = String::from_utf8_lossy(&content).lines().next().unwrap_or_default().to_owned();
-            if found == FORMAT { Ok(()) } else { Err(Error::Format { path, found }) }
+            if found == FORMAT { Ok(true) } else { Err(Error::Format { path, found }) }
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(Error::io("read", &path)(error)),
     }
 }

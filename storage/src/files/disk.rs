@@ -2,6 +2,7 @@
 //!
 //! Deliberately does not retry a failed sync: what the system then holds of the file is unknown.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use object_store::ObjectStore;
 use object_store::path::Path as Location;
+use parking_lot::Mutex;
 
 use crate::disk::{Disk, DiskFile};
 use crate::files::file::{Draft, Files, Found, Source};
@@ -19,17 +21,41 @@ use crate::name::unique;
 pub(crate) const DRAFT_START: &str = "_draft_";
 pub(crate) const DRAFT_END: &str = ".tmp";
 
+/// Directories that are remembered as made, at most.
+const MADE_MAX: usize = 4096;
+
 /// A directory.
 #[derive(Clone, Debug)]
 pub(crate) struct DiskFiles {
     disk: Arc<dyn Disk>,
     root: PathBuf,
+    /// Directories whose names are durable for certain.
+    made: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 impl DiskFiles {
     /// The tree below `root`, which need not be there yet.
     pub(crate) fn new(disk: Arc<dyn Disk>, root: &Path) -> Self {
-        Self { disk, root: root.to_owned() }
+        Self { disk, root: root.to_owned(), made: Arc::default() }
+    }
+
+    /// Makes the root or a directory below it, durable with its name. One that is there may be the rest of an attempt that
+    /// failed, or whose process died, before its name was synced.
+    fn make(&self, directory: &Path) -> io::Result<()> {
+        if self.made.lock().contains(directory) {
+            return Ok(());
+        }
+        let above: Vec<&Path> = directory.ancestors().take_while(|at| at.starts_with(&self.root)).collect();
+        for (at, parent) in above.into_iter().rev().filter_map(|at| Some((at, at.parent()?))) {
+            self.disk.create_dir(at)?;
+            self.disk.sync_dir(parent)?;
+        }
+        let mut made = self.made.lock();
+        if made.len() >= MADE_MAX {
+            made.clear();
+        }
+        made.insert(directory.to_owned());
+        Ok(())
     }
 
     fn parent(&self, at: &Location) -> PathBuf {
@@ -38,7 +64,7 @@ impl DiskFiles {
 
     /// Writes a new file beside `at` and syncs its content; one that could not be written whole is removed.
     fn draft(&self, directory: &Path, content: &[u8]) -> io::Result<PathBuf> {
-        self.disk.create_dir(directory)?;
+        self.make(directory)?;
         let path = directory.join(format!("{DRAFT_START}{}{DRAFT_END}", unique()?));
         let file = self.disk.create(&path, 0)?;
         let written = file.write_at(0, content).and_then(|()| file.sync_data());
@@ -75,7 +101,7 @@ impl Files for DiskFiles {
 
     fn create(&self, at: &Location) -> io::Result<Box<dyn Draft>> {
         let (directory, path) = (self.parent(at), self.path(at));
-        self.disk.create_dir(&directory)?;
+        self.make(&directory)?;
         let file = self.disk.create(&path, 0)?;
         Ok(Box::new(DiskDraft { disk: Arc::clone(&self.disk), directory, path, file, bytes: 0, finished: false }))
     }
@@ -118,7 +144,7 @@ impl Files for DiskFiles {
 
     fn copy(&self, from: &Location, to: &Location) -> io::Result<()> {
         let directory = self.parent(to);
-        self.disk.create_dir(&directory)?;
+        self.make(&directory)?;
         self.disk.link(&self.path(from), &self.path(to))?;
         self.disk.sync_dir(&directory)
     }

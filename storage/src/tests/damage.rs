@@ -172,6 +172,7 @@ fn a_check_tells_damage_of_every_kind_and_repair_puts_it_right() {
     let write = |path: &str, content: &[u8]| {
         let path = dir.join(path);
         let (parent, name) = (path.parent().unwrap(), path.file_name().unwrap().to_str().unwrap());
+        disk.create_dir(parent).unwrap();
         crate::disk::replace(disk, parent, name, content).unwrap();
     };
     assert!(check(&rig, LOOK).is_clean(), "{}", check(&rig, LOOK).to_text());

@@ -4,9 +4,12 @@
 //! |---|---|
 //! | `rig.rs` | what the others stand on: a store without threads, a decoder of lines, reading everything back |
 //! | `append.rs` | receipts, duplicates, audit numbers, limits, failing disks |
-//! | `crash.rs` | nothing acknowledged is lost, nothing shows twice, wherever the power goes |
 //! | `durability.rs` | tenants that do not wait for the disk |
 //! | `copy.rs` | a copied directory goes on under an id of its own |
+//! | `script.rs` `truth.rs` `machine.rs` `tape.rs` | what clients send; what must then be there; a store on a simulated disk; a run whose every moment is kept |
+//! | `crash.rs` `power.rs` | nothing acknowledged is lost, nothing shows twice, wherever the power goes |
+//! | `cut.rs` | a log that is cut or damaged: told, the rest served |
+//! | `faults.rs` | every operation of the disk fails: nothing lost, and it recovers |
 //! | `compact.rs` | merging parts changes no row, files go when nobody needs them |
 //! | `retain.rs` | parts go by age and for space, and no others |
 //! | `remote.rs` `flaky.rs` | files and documents in an object store that fails as real ones do |
@@ -14,6 +17,7 @@
 //! | `flip.rs` | every flipped bit of parts, entries and checkpoints is found |
 //! | `bucket.rs` | the whole store on such an object store, alone and shared by several servers |
 //! | `backup.rs` | a backup holds what was acknowledged before it, and becomes a store again |
+//! | `outsider.rs` | what other readers of Delta tables see |
 //! | `parts.rs` | what they stand on |
 //! | `tap.rs` | taps see every request once per start, in order |
 //! | `traces.rs` | a trace is looked for where it is, whatever is known of it |
@@ -26,15 +30,23 @@ mod bucket;
 mod compact;
 mod copy;
 mod crash;
+mod cut;
 mod damage;
 mod door;
 mod durability;
+mod faults;
 mod flaky;
 mod flip;
+mod machine;
+mod outsider;
 mod parts;
 mod race;
+mod power;
 mod remote;
 mod retain;
 mod rig;
+mod script;
 mod tap;
 mod traces;
+mod tape;
+mod truth;

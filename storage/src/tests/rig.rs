@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, Int8Array, Int64Array, RecordBatch, StringArray, new_null_array,
+    Array, ArrayRef, AsArray, BinaryArray, DictionaryArray, Int8Array, Int64Array, RecordBatch, StringArray,
+    new_null_array,
 };
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type};
 use bytes::Bytes;
@@ -31,7 +32,7 @@ use crate::snapshot::Snapshot;
 
 pub(crate) const START: UnixNano = UnixNano(1_700_000_000_000_000_000);
 
-/// Lines `logs TEXT`, `audit TEXT` become rows of these tables.
+/// Lines `logs TEXT`, `audit TEXT`, `spans TEXT` become rows of these tables.
 pub(crate) struct LineDecoder;
 
 impl Decoder for LineDecoder {
@@ -44,7 +45,7 @@ impl Decoder for LineDecoder {
             let texts: Vec<String> = lines.map(str::to_owned).collect();
             (!texts.is_empty()).then(|| batch(table, &texts, header.received))
         };
-        Ok([Table::Logs, Table::Audit].into_iter().filter_map(of).collect())
+        Ok([Table::Logs, Table::Audit, Table::Spans].into_iter().filter_map(of).collect())
     }
 }
 
@@ -55,10 +56,11 @@ pub(crate) fn batch(table: Table, texts: &[String], time: UnixNano) -> Batch {
     Batch::new(table, RecordBatch::try_new(schema, columns).expect("columns fit")).expect("schema fits")
 }
 
-fn text_column(table: Table) -> &'static str {
+pub(crate) fn text_column(table: Table) -> &'static str {
     match table {
         Table::Audit => column::RECORD_ID,
         Table::Exceptions => column::FINGERPRINT,
+        Table::Spans => column::NAME,
         _ => column::BODY,
     }
 }
@@ -66,7 +68,10 @@ fn text_column(table: Table) -> &'static str {
 fn fill(table: Table, field: &Field, texts: &[String], time: UnixNano) -> ArrayRef {
     let rows = texts.len();
     if field.name() == text_column(table) {
-        return Arc::new(StringArray::from_iter_values(texts));
+        return match field.data_type() {
+            DataType::Utf8 => Arc::new(StringArray::from_iter_values(texts)),
+            _ => Arc::new(texts.iter().map(|text| Some(text.as_str())).collect::<DictionaryArray<Int32Type>>()),
+        };
     }
     if field.name() == table.time_column() {
         return Arc::new(Int64Array::from_value(time.0, rows));
@@ -74,6 +79,7 @@ fn fill(table: Table, field: &Field, texts: &[String], time: UnixNano) -> ArrayR
     match field.data_type() {
         _ if field.is_nullable() => new_null_array(field.data_type(), rows),
         DataType::Int64 => Arc::new(Int64Array::from_value(0, rows)),
+        DataType::Binary => Arc::new(BinaryArray::from_iter_values(std::iter::repeat_n([7; 16], rows))),
         DataType::Int8 => Arc::new(Int8Array::from_value(0, rows)),
         DataType::Utf8 => Arc::new(StringArray::from_iter_values(std::iter::repeat_n("", rows))),
         DataType::Dictionary(..) => {
@@ -85,9 +91,16 @@ fn fill(table: Table, field: &Field, texts: &[String], time: UnixNano) -> ArrayR
 
 /// A request of lines; its payload is its identity.
 pub(crate) fn request(text: &str, received: UnixNano) -> Request {
+    let (header, payload) = unread(text, &TenantId::default(), received);
+    let batches = LineDecoder.decode(&header, &payload).expect("lines");
+    Request { header, payload, batches }
+}
+
+/// The header and payload of a request of lines.
+pub(crate) fn unread(text: &str, tenant: &TenantId, received: UnixNano) -> (Header, Bytes) {
     let payload = Bytes::from(text.to_owned());
     let header = Header {
-        tenant: TenantId::default(),
+        tenant: tenant.clone(),
         signal: Signal::Logs,
         content_type: ContentType::Protobuf,
         encoding: Encoding::Identity,
@@ -99,8 +112,7 @@ pub(crate) fn request(text: &str, received: UnixNano) -> Request {
         refused: 0,
         audit_seq: 0,
     };
-    let batches = LineDecoder.decode(&header, &payload).expect("lines");
-    Request { header, payload, batches }
+    (header, payload)
 }
 
 /// A derived append of one exception.
@@ -127,6 +139,16 @@ pub(crate) fn rows(files: &dyn Files, snapshot: &Snapshot, table: Table) -> Vec<
     }
     found.sort();
     found
+}
+
+/// Puts appends into one group; how each ended.
+pub(crate) fn settle(core: &Core, appends: Vec<BoxFuture<'_, Outcome>>) -> Vec<Outcome> {
+    let first: Vec<_> = appends.into_iter().map(|mut append| ((&mut append).now_or_never(), append)).collect();
+    while core.write_step(false) {}
+    let end = |(ended, append): (Option<Outcome>, BoxFuture<'_, Outcome>)| {
+        ended.or_else(|| append.now_or_never()).expect("the step settles every append")
+    };
+    first.into_iter().map(end).collect()
 }
 
 /// A store whose steps the test makes.
@@ -156,14 +178,17 @@ impl Rig {
             wal_bytes_max: 1 << 20,
             ..Config::default()
         };
-        Self {
-            disk: SimDisk::new(clock.clone()),
-            clock,
-            config,
-            decoder: Arc::new(LineDecoder),
-            place: None,
-            open: None,
-        }
+        Self::on(SimDisk::new(clock.clone()), clock, config, Arc::new(LineDecoder))
+    }
+
+    /// A closed store on a disk that may hold one.
+    pub(crate) fn on(disk: SimDisk, clock: ManualClock, config: Config, decoder: Arc<dyn Decoder>) -> Self {
+        Self { disk, clock, config, decoder, place: None, open: None }
+    }
+
+    /// Ends the process.
+    pub(crate) fn close(&mut self) {
+        self.open = None;
     }
 
     /// Where its tables are.
@@ -204,12 +229,7 @@ impl Rig {
         let received = tracelake_model::Clock::now(&self.clock);
         let core = self.core();
         let appends: Vec<_> = texts.iter().map(|text| core.append(request(text, received)).boxed()).collect();
-        let first: Vec<_> = appends.into_iter().map(|mut append| ((&mut append).now_or_never(), append)).collect();
-        while core.write_step(false) {}
-        let end = |(ended, append): (Option<Outcome>, BoxFuture<'_, Outcome>)| {
-            ended.or_else(|| append.now_or_never()).expect("the step settles every append")
-        };
-        first.into_iter().map(end).collect()
+        settle(core, appends)
     }
 
     pub(crate) fn send(&self, text: &str) -> Outcome {
@@ -217,12 +237,7 @@ impl Rig {
     }
 
     pub(crate) fn send_derived(&self, position: u64) -> Outcome {
-        let mut append = Box::pin(self.core().append_derived(derived(position)));
-        if let Some(ended) = (&mut append).now_or_never() {
-            return ended;
-        }
-        while self.core().write_step(false) {}
-        append.now_or_never().expect("the step settles every append")
+        settle(self.core(), vec![self.core().append_derived(derived(position)).boxed()]).remove(0)
     }
 
     pub(crate) fn rows(&self, table: Table) -> Vec<(String, i64)> {

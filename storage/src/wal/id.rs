@@ -204,6 +204,7 @@ mod tests {
         let first = Ids::parse("0a0a0a0a0a0a0a0a\n").expect("an id");
         assert_eq!(first, Ids::new(A));
         let (disk, dir) = (SimDisk::default(), Path::new("/wal"));
+        disk.create_dir(dir).expect("made");
         let renewed = first.renew(&disk, dir, 42).expect("renewed");
         let again = Ids::open(&disk, dir).expect("it reads");
         assert_eq!((again.current(), again.first()), (renewed, 42));
@@ -220,6 +221,7 @@ mod tests {
     #[test]
     fn every_flipped_bit_is_found_and_mended() {
         let (disk, dir) = (SimDisk::default(), Path::new("/wal"));
+        disk.create_dir(dir).expect("made");
         disk.set_mark(Some("born-1"));
         let ids = Ids::open(&disk, dir).expect("made");
         ids.renew(&disk, dir, 42).expect("renewed");
@@ -238,6 +240,7 @@ mod tests {
     #[test]
     fn a_copied_directory_is_noticed_and_one_that_tells_nothing_is_no_copy() {
         let (disk, dir) = (SimDisk::default(), Path::new("/wal"));
+        disk.create_dir(dir).expect("made");
         let mut ids = Ids::open(&disk, dir).expect("made");
         assert!(!ids.are_copied(&disk, dir).expect("asked"));
         disk.set_mark(Some("born-1"));

@@ -18,7 +18,8 @@
 //! wal/<generation>-<base>.wal               a segment; frames from position <base> on
 //! wal/<number>-<bytes>.spare                a file that waits to become a segment
 //! ```
-//! Numbers in names are 16 hex digits. A segment is written with zeros and synced once, then overwritten; a file whose
+//! Numbers in names are 16 hex digits. A segment is written with zeros and synced once, then overwritten (where there is
+//! no space for a whole one, it is an eighth or a sixty-fourth of it); a file whose
 //! frames nobody needs becomes a spare and later a segment of a higher generation. A frame:
 //! ```text
 //!  0 magic "TLWF"   4 header bytes   8 payload bytes   12 checksum of id, generation, position, header, payload

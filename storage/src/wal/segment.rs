@@ -13,6 +13,8 @@ use crate::disk::{Disk, DiskFile};
 
 /// Spare files kept for reuse.
 const SPARES_MAX: usize = 2;
+/// On a disk that is nearly full, a segment may be this many times smaller.
+const SMALLER: [u64; 2] = [8, 64];
 
 /// One use of a segment file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,19 +111,37 @@ impl Segments {
         };
         let segment = Segment { generation, base, last: base.saturating_sub(1), observable: 0, bytes };
         let path = self.dir.join(segment.file_name());
-        let file = match spare {
+        let made = match spare {
             Some(spare) => {
-                self.disk.rename(&self.dir.join(spare), &path)?;
-                self.disk.open(&path)?
+                let renamed = self.disk.rename(&self.dir.join(spare), &path);
+                renamed.and_then(|()| Ok((self.disk.open(&path)?, bytes)))
             }
-            None => self.disk.create(&path, bytes)?,
+            None => self.create(&path, need),
         };
-        self.disk.sync_dir(&self.dir)?;
+        let named = made.and_then(|made| self.disk.sync_dir(&self.dir).map(|()| made));
+        let (file, bytes) = named.inspect_err(|_| {
+            // It holds nothing yet, and the next attempt makes another.
+            let _ = self.disk.remove(&path);
+        })?;
+        let segment = Segment { bytes, ..segment };
         let mut state = self.state.lock();
         let old = state.active.replace(segment);
         state.sealed.extend(old);
         state.active_bytes = 0;
         Ok(Active { generation, bytes, file })
+    }
+
+    /// A new file for a segment; a small one where there is no space for a whole one.
+    fn create(&self, path: &Path, need: u64) -> io::Result<(Arc<dyn DiskFile>, u64)> {
+        let whole = self.segment_bytes.max(need);
+        let sizes = SMALLER.map(|part| self.segment_bytes / part).into_iter();
+        for bytes in std::iter::once(whole).chain(sizes.filter(|bytes| (need..whole).contains(bytes))) {
+            match self.disk.create(path, bytes) {
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+                made => return Ok((made?, bytes)),
+            }
+        }
+        Err(io::ErrorKind::StorageFull.into())
     }
 
     /// Notes what the active segment holds now.
@@ -163,10 +183,13 @@ impl Segments {
                 Some(spare) => self.disk.rename(&path, &self.dir.join(spare))?,
                 None => self.disk.remove(&path)?,
             }
+            {
+                // Before the sync: if that fails, the file has its new name all the same.
+                let mut state = self.state.lock();
+                state.sealed.pop_front();
+                state.spares.extend(spare);
+            }
             self.disk.sync_dir(&self.dir)?;
-            let mut state = self.state.lock();
-            state.sealed.pop_front();
-            state.spares.extend(spare);
         }
     }
 
@@ -184,9 +207,9 @@ impl Segments {
         };
         let name = format!("{:016x}-{:016x}.spare", number, self.segment_bytes);
         self.disk.create(&self.dir.join(&name), self.segment_bytes)?;
-        self.disk.sync_dir(&self.dir)?;
+        // Before the sync: if that fails, the file is there all the same.
         self.state.lock().spares.push(name);
-        Ok(())
+        self.disk.sync_dir(&self.dir)
     }
 
     /// Bytes of the log that hold frames somebody may need: sealed segments whole, the active one as far as written.

@@ -49,6 +49,7 @@ struct Log {
 }
 
 fn open(disk: &SimDisk) -> Log {
+    disk.create_dir(&dir()).expect("a directory");
     let mut found = Vec::new();
     let recovery = recover(disk, &dir(), &Ids::new(ID), &mut |located| {
         let FrameHeader::Derived(header) = &located.header else { panic!("what was written") };

@@ -13,7 +13,7 @@ use crate::wal::frame::{Place, WalId, frame_bytes, push_frame};
 use crate::wal::segment::{Active, Segments};
 
 /// After a segment could not be made, the disk is left alone for this long.
-const BEGIN_PAUSE: Duration = Duration::from_millis(200);
+const BEGIN_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 2 } else { 200 });
 /// A buffer that grew beyond this is given back.
 const BUFFER_BYTES_KEPT: usize = 16 << 20;
 /// Bytes that are written and not synced, at most.
