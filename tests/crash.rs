@@ -1,6 +1,8 @@
-//! kill -9 while sending: every acknowledged record is there after the restart, none twice, no request torn.
+//! kill -9 while sending: every acknowledged record is there after the restart, none twice, no request torn. Parts are
+//! flushed, committed and merged all the while.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,7 +17,10 @@ use rand::{Rng, SeedableRng};
 
 use crate::house::House;
 
-const KILLS: u64 = 20;
+/// Kills of one run; `TRACELAKE_SOAK` is how many times as many.
+const KILLS: u64 = 30;
+/// A server flushes so often that commits, checkpoints and merges are under way when it is killed.
+const OFTEN: &str = "[storage]\nflush_interval = \"10ms\"\n";
 const SENDERS: u64 = 4;
 const SPANS_PER_REQUEST: u64 = 7;
 
@@ -95,19 +100,39 @@ pub(crate) async fn stored(house: &House) -> BTreeMap<u64, (i64, i64)> {
         .collect()
 }
 
+/// Commits and live parts of the table of spans.
+fn table(house: &House) -> (u64, usize) {
+    let spans = house.data_dir().join("data/default/spans");
+    let names = |folder: &Path| -> Vec<String> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+    };
+    let version = |name: &String| name.strip_suffix(".json")?.parse::<u64>().ok();
+    let commits = names(&spans.join("_delta_log")).iter().filter_map(version).max();
+    let days = names(&spans).into_iter().filter(|name| name.starts_with("date="));
+    (commits.map_or(0, |last| last + 1), days.map(|day| names(&spans.join(day)).len()).sum())
+}
+
 #[tokio::test]
-async fn every_acknowledged_record_survives_twenty_kills_once_and_whole() {
-    survive_kills(House::start(), KILLS).await;
+async fn every_acknowledged_record_survives_many_kills_once_and_whole() {
+    let factor: u64 = std::env::var("TRACELAKE_SOAK").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1);
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), OFTEN).expect("written");
+    let house = House::start_with(&["--config", file.path().to_str().expect("text")]);
+    let house = survive_kills(house, KILLS * factor).await;
+    let (commits, parts) = table(&house);
+    eprintln!("{commits} commits, {parts} part files");
+    assert!(commits > 100, "only {commits} commits: there was no checkpoint");
 }
 
 /// Kills a server again and again while it is sent to, and counts after each restart.
-pub(crate) async fn survive_kills(mut house: House, kills: u64) {
+pub(crate) async fn survive_kills(mut house: House, kills: u64) -> House {
     let seed = 20_261_121;
     eprintln!("seed {seed}");
     let mut random = rand::rngs::StdRng::seed_from_u64(seed);
     let sent = Arc::new(Mutex::new(BTreeMap::new()));
     for round in 0..kills {
-        let life = Duration::from_millis(random.random_range(20..300));
+        let life = Duration::from_millis(random.random_range(20..500));
         house = send_until_killed(house, 1 + round * 1_000_000, life, &sent).await.kill_and_restart();
         let stored = stored(&house).await;
         let whole = i64::try_from(SPANS_PER_REQUEST).expect("small");
@@ -119,12 +144,14 @@ pub(crate) async fn survive_kills(mut house: House, kills: u64) {
         }
     }
     let acknowledged = sent.lock().values().filter(|how| **how == Sent::Acknowledged).count();
+    eprintln!("{kills} kills, {acknowledged} requests acknowledged");
     assert!(
         acknowledged as u64 > 10 * kills,
         "only {acknowledged} requests were acknowledged: the test did not test much"
     );
     let sent = sent.lock().clone();
     resend_and_count(&house, &sent).await;
+    house
 }
 
 /// A sender that lost answers sends again: what was stored is not stored twice.
