@@ -41,7 +41,7 @@ async fn answer_health(State(house): State<Arc<House>>) -> Response {
         "started": house.started().to_rfc3339(),
         "uptime_seconds": house.uptime().as_secs(),
         "tenants": house.tenant_count(),
-        "damage": house.store.damage(),
+        "warnings": house.store.warnings(),
     });
     (status, Json(body)).into_response()
 }

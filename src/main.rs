@@ -51,6 +51,7 @@ fn run(line: CommandLine) -> Result<(), Error> {
         Some(Command::Backup(args)) => start_runtime()?.block_on(command::backup::backup(args, out)),
         Some(Command::Restore(args)) => start_runtime()?.block_on(command::backup::restore(args, out)),
         Some(Command::Flush(args)) => start_runtime()?.block_on(command::remote::flush(&args, out)),
+        Some(Command::Erase(args)) => start_runtime()?.block_on(command::erase::run(&args, out)),
         Some(Command::Config { command: ConfigCommand::Reference }) => command::settings::print_reference(out),
         Some(Command::Token(args)) => command::settings::make_token(&args, out, &mut stderr()),
         Some(Command::Completions { shell }) => {

@@ -11,6 +11,7 @@
 //! | `otlp.rs` | bad input gets the right code on every door and takes nothing valid with it |
 //! | `operate.rs` | what an operator gets wrong is told in one clear sentence |
 //! | `alerting.rs` | a keyword reaches a webhook once, signed, and survives a kill |
+//! | `erase.rs` | what is erased is gone for every reader, what is held stays; odd times do no harm |
 //! | `sdk.rs` | real SDKs send, outside readers read |
 //! | `browser.rs` | a person can use the pages |
 //! | `tidy.rs` | imports point down, files stay small |
@@ -21,7 +22,7 @@ mod alerting;
 mod backup;
 mod browser;
 mod crash;
-mod full;
+mod erase;
 mod house;
 mod object;
 mod operate;

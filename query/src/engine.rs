@@ -226,9 +226,9 @@ impl Engine {
         ]
     }
 
-    #[cfg(test)]
-    pub(crate) fn runtime(&self) -> &Arc<RuntimeEnv> {
-        self.native.runtime_env()
+    /// Functions, rules and settings of SQL, without any table.
+    pub(crate) fn sql_state(&self) -> SessionState {
+        self.sql.clone()
     }
 
     pub(crate) fn gate(&self) -> &Gate {

@@ -86,6 +86,16 @@ A directory takes many backups; later ones share files with earlier ones.")]
     #[command(after_help = "Example:
   tracelake flush --server http://127.0.0.1:4319")]
     Flush(RemoteArgs),
+    /// Remove rows for which a SQL condition holds from a running server, for good
+    #[command(after_help = "Examples:
+  tracelake erase --table spans --where \"attr(attributes, 'user.id') = '42'\" --dry-run
+  tracelake erase --table logs --where \"service_name = 'shop' AND body LIKE '%4711%'\" --start 2026-01-01T00:00:00Z
+  tracelake erase --table metrics --where true --end now-90d
+
+The condition looks at the columns that SQL shows. Rows go from memory, files and the write-ahead log; those
+that arrive later stay. The audit table is never erased; rows under a hold are refused. What was computed
+from erased rows (exceptions, alerts, notices) is in tables of its own.")]
+    Erase(EraseArgs),
     /// Configuration: every key with its default and its meaning
     #[command(after_help = "Example:
   tracelake config reference > tracelake.toml")]
@@ -258,6 +268,27 @@ pub(crate) struct RemoteArgs {
     /// PEM file of an authority to trust besides the system's
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_cert: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EraseArgs {
+    /// spans, logs, metrics, exceptions, alerts or notices
+    #[arg(long)]
+    pub(crate) table: String,
+    /// What is true of the rows that go, as after WHERE; true for all
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(crate) condition: String,
+    /// Only rows from this time on (RFC 3339, now-15m or Unix nanoseconds)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) start: Option<String>,
+    /// Only rows before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) end: Option<String>,
+    /// Only count
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@
 //! | `demo.rs` | `demo` |
 //! | `sql.rs` `table.rs` | `sql` and its table for people |
 //! | `remote.rs` | asking a running server; `flush` |
+//! | `erase.rs` | `erase` |
 //! | `check.rs` | `check` |
 //! | `backup.rs` | `backup`, `restore` |
 //! | `settings.rs` | `config reference`, `token`, `completions` |
@@ -14,6 +15,7 @@
 pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod demo;
+pub(crate) mod erase;
 pub(crate) mod line;
 pub(crate) mod remote;
 pub(crate) mod serve;

@@ -11,7 +11,7 @@ macro_rules! retention {
     ($key:literal, $table:expr) => {
         Setting {
             key: $key,
-            doc: "How long rows of this table stay, such as 30d, from the later of their time and their storing; without it, they stay.",
+            doc: "How long rows of this table stay after they were stored, such as 30d; without it, they stay. Rows under a hold stay as long as it stands.",
             show: |config| {
                 let age = config.storage.retention.get(&$table);
                 age.map_or_else(String::new, |age| quote(show_duration(*age)))

@@ -22,6 +22,10 @@ impl Core {
     /// few thousand rows.
     pub(crate) fn compact_step(&self, go_on: &mut dyn FnMut() -> bool) -> Result<bool, Error> {
         for (tenant, table, shared) in self.logs.all() {
+            // Rows that came before an erasure and rows that came after must not meet in one part.
+            if self.erasing.has(&tenant, table) {
+                continue;
+            }
             let chosen = {
                 let log = shared.lock();
                 let live: Vec<_> = log.live().into_iter().filter(|part| log.can_replace(part)).collect();
@@ -87,10 +91,15 @@ impl Core {
         self.tail.lock().show(tenant, table, log.live(), log.flushed().0);
     }
 
+    /// Another committer was first: the file has no name in any commit, so it can go at once.
+    pub(crate) fn discard(&self, output: &NewPart) {
+        // A sweep finds what this leaves.
+        let _ = self.files.remove(&output.part.location);
+    }
+
     fn count(&self, inputs: Option<&Vec<Arc<Part>>>, output: &NewPart) {
         let Some(inputs) = inputs else {
-            // Another committer was first. The file has no name in any commit, so it can go at once.
-            let _ = self.files.remove(&output.part.location);
+            self.discard(output);
             return;
         };
         self.counters.compactions.fetch_add(1, Ordering::Relaxed);

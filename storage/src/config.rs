@@ -58,8 +58,7 @@ pub struct Config {
     pub group_bytes_max: u64,
     /// Durable requests that wait for slow taps in memory; beyond, taps read them from the log again.
     pub feed_requests_max: usize,
-    /// How long rows of a table stay, from the later of their time and their storing; tables that are not here keep
-    /// theirs.
+    /// How long rows of a table stay after they were stored; tables that are not here keep theirs.
     pub retention: BTreeMap<Table, Duration>,
     /// Share of the disk's space, without what others use, that tables may take; beyond, the oldest parts go. 1 never
     /// removes any.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tracelake_model::{Clock, Decoder, Fault, Refusal};
 
 use crate::config::Config;
@@ -16,6 +16,7 @@ use crate::counter::Counters;
 use crate::damage::Register;
 use crate::dedup::Dedup;
 use crate::disk::{Disk, Lock};
+use crate::erasing::Erasing;
 use crate::feed::Feed;
 use crate::files::file::Files;
 use crate::keeper::Keeper;
@@ -37,6 +38,8 @@ pub(crate) struct Core {
     pub(crate) config: Config,
     /// Where the tables are.
     pub(crate) files: Arc<dyn Files>,
+    /// Where the documents are.
+    pub(crate) documents: Arc<dyn Files>,
     /// Where the log's files are.
     pub(crate) wal_dir: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,
@@ -55,6 +58,10 @@ pub(crate) struct Core {
     pub(crate) flushing: Mutex<()>,
     pub(crate) flush_signal: FlushSignal,
     pub(crate) keeper: Keeper,
+    /// Which tables an erasure works on.
+    pub(crate) erasing: Erasing,
+    /// Read while parts are removed, written while a hold begins or ends.
+    pub(crate) removing: RwLock<()>,
     pub(crate) counters: Counters,
     /// What is known to be damaged.
     pub(crate) register: Arc<Register>,
@@ -105,6 +112,19 @@ impl Core {
             ));
         }
         Ok(())
+    }
+
+    /// What an operator should know although appends are accepted.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let limits = [
+            ("storage.disk_share", &self.counters.held_above_share),
+            ("storage.bytes_max", &self.counters.held_above_bytes),
+        ];
+        let told = limits.into_iter().filter_map(|(limit, held)| {
+            let held = held.load(Ordering::Relaxed);
+            (held > 0).then(|| format!("holds keep {held} bytes of tables above {limit}; release some, or add space"))
+        });
+        told.collect()
     }
 
     /// Why appends cannot be accepted; `Ok` when they can.

@@ -29,6 +29,16 @@ pub(crate) struct Counters {
     pub(crate) removed_by_bytes: Volume,
     /// Parts whose checksum was taken again.
     pub(crate) scrubbed: Volume,
+    pub(crate) erasures: AtomicU64,
+    /// Parts that erasures looked into.
+    pub(crate) erase_read: AtomicU64,
+    pub(crate) erased_rows: AtomicU64,
+    /// Parts, and their bytes, that are too old and held.
+    pub(crate) held_parts: AtomicU64,
+    pub(crate) held_bytes: AtomicU64,
+    /// Bytes above the share of the disk, and above `bytes_max`, that may not go because of holds.
+    pub(crate) held_above_share: AtomicU64,
+    pub(crate) held_above_bytes: AtomicU64,
     pub(crate) deleted_files: AtomicU64,
     pub(crate) deleted_bytes: AtomicU64,
     pub(crate) damaged: AtomicU64,

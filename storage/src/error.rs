@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tracelake_model::Fault;
+use tracelake_model::{Fault, Table};
 
 /// A failure of the storage wing.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +84,29 @@ pub enum Error {
     /// Parts or commits could not be written; the rows stay in the log and the tail, and the flush is tried again.
     #[error("flush failed, it is tried again by itself: {0}")]
     Flush(String),
+    /// A condition that cannot be asked of a row.
+    #[error("the condition cannot be asked of every row: {0}; write it otherwise")]
+    Condition(String),
+    /// Rows of the audit table were to be erased.
+    #[error(
+        "the audit table is never erased by query, so that its proofs stand; its rows go by storage.retention.audit alone"
+    )]
+    AuditStays,
+    /// Another erasure works on the table.
+    #[error("another erasure of {0} is running; try again when it is done")]
+    Erasing(Table),
+    /// A hold stands on rows that were to go.
+    #[error("{0} stands on rows of this table and range; release it, or erase outside of its range")]
+    Held(String),
+    /// Whoever asked for an erasure hung up, or the store closes.
+    #[error("the erasure was stopped; what it erased by then is gone, ask again for the rest")]
+    Stopped,
+    /// A hold that cannot be.
+    #[error("hold: {0}")]
+    Hold(String),
+    /// A hold of this name stands already.
+    #[error("hold {0:?} stands already; release it first")]
+    HoldStands(String),
     /// The store is closed or closing.
     #[error("storage is closed; start the server again")]
     Closed,
@@ -96,10 +119,15 @@ impl Error {
     /// What an asker can do about it.
     pub fn kind(&self) -> Fault {
         match self {
-            Self::Config(_) | Self::Backup(_) => Fault::Invalid,
-            Self::Closed | Self::Locked(_) | Self::Flush(_) | Self::OutOfService(_) | Self::Bucket { .. } => {
-                Fault::Unavailable
-            }
+            Self::Config(_) | Self::Backup(_) | Self::Condition(_) | Self::Hold(_) => Fault::Invalid,
+            Self::AuditStays => Fault::Forbidden,
+            Self::Erasing(_) | Self::Held(_) | Self::HoldStands(_) => Fault::Conflict,
+            Self::Closed
+            | Self::Locked(_)
+            | Self::Flush(_)
+            | Self::Stopped
+            | Self::OutOfService(_)
+            | Self::Bucket { .. } => Fault::Unavailable,
             Self::Unconditional { .. }
             | Self::Format { .. }
             | Self::Io { .. }

@@ -35,6 +35,10 @@ pub(crate) enum Point {
     Merged,
     /// Its commit stands, snapshots still name the parts before.
     Swapped,
+    /// A part without erased rows is written, no commit names it.
+    Rewritten,
+    /// Its commit stands, snapshots still name the part before.
+    Erased,
 }
 
 impl Core {
@@ -97,6 +101,7 @@ impl Core {
             let derived: Vec<_> = derived.iter().map(|(source, position)| (source.as_str(), *position)).collect();
             self.traces.insert_all(&parts);
             let live = log.append(&parts, last, &derived, self.clock.now())?;
+            self.erasing.note(&work.tenant, table, &parts);
             report.rows += rows.iter().map(|rows| rows.num_rows() as u64).sum::<u64>();
             report.parts += live.len() as u64;
             report.bytes += live.iter().map(|part| part.bytes).sum::<u64>();

@@ -40,7 +40,8 @@ pub(crate) struct Home {
 enum Kind {
     /// A directory; whether it is another one than the data directory.
     Directory(PathBuf, bool),
-    Bucket(Bucket, Arc<RemoteFiles>),
+    /// Its tables' files and its documents'.
+    Bucket(Bucket, Arc<RemoteFiles>, Arc<RemoteFiles>),
 }
 
 impl Home {
@@ -57,9 +58,12 @@ impl Home {
             Some(place @ Place::Bucket { .. }) => {
                 let bucket = open_bucket(&place, config)?;
                 bucket.mark(FORMAT)?;
-                let spool = Spool::new(Arc::clone(&disk), config.data_dir.join(SPOOL));
-                let files = RemoteFiles::new(bucket.root.below(DATA), spool, &format!("{}/{DATA}", bucket.url));
-                Kind::Bucket(bucket, Arc::new(files))
+                let files = |name: &str| {
+                    let spool = Spool::new(Arc::clone(&disk), config.data_dir.join(SPOOL));
+                    Arc::new(RemoteFiles::new(bucket.root.below(name), spool, &format!("{}/{name}", bucket.url)))
+                };
+                let (data, documents) = (files(DATA), files(DOCUMENTS));
+                Kind::Bucket(bucket, data, documents)
             }
         };
         Ok(Self { disk, kind })
@@ -69,14 +73,22 @@ impl Home {
     pub(crate) fn files(&self) -> Arc<dyn Files> {
         match &self.kind {
             Kind::Directory(root, _) => Arc::new(DiskFiles::new(Arc::clone(&self.disk), &root.join(DATA))),
-            Kind::Bucket(_, files) => Arc::clone(files) as Arc<dyn Files>,
+            Kind::Bucket(_, files, _) => Arc::clone(files) as Arc<dyn Files>,
+        }
+    }
+
+    /// The documents' files.
+    pub(crate) fn document_files(&self) -> Arc<dyn Files> {
+        match &self.kind {
+            Kind::Directory(root, _) => Arc::new(DiskFiles::new(Arc::clone(&self.disk), &root.join(DOCUMENTS))),
+            Kind::Bucket(_, _, documents) => Arc::clone(documents) as Arc<dyn Files>,
         }
     }
 
     /// The same files for queries. The data directory is locked by now.
     pub(crate) fn objects(&self) -> Result<Arc<dyn ObjectStore>, Error> {
         let (root, is_other) = match &self.kind {
-            Kind::Bucket(_, files) => return Ok(files.object_store()),
+            Kind::Bucket(_, files, _) => return Ok(files.object_store()),
             Kind::Directory(root, is_other) => (root, *is_other),
         };
         let data = root.join(DATA);
@@ -92,7 +104,7 @@ impl Home {
     pub(crate) fn documents(&self) -> Result<Arc<dyn DocumentStore>, Error> {
         match &self.kind {
             Kind::Directory(root, _) => open_documents(&root.join(DOCUMENTS)),
-            Kind::Bucket(bucket, _) => Ok(RemoteDocuments::open(bucket.root.clone())),
+            Kind::Bucket(bucket, ..) => Ok(RemoteDocuments::open(bucket.root.clone())),
         }
     }
 
@@ -100,7 +112,7 @@ impl Home {
     pub(crate) fn requests(&self) -> Option<Arc<Requests>> {
         match &self.kind {
             Kind::Directory(..) => None,
-            Kind::Bucket(bucket, _) => Some(Arc::clone(&bucket.requests)),
+            Kind::Bucket(bucket, ..) => Some(Arc::clone(&bucket.requests)),
         }
     }
 }

@@ -9,6 +9,8 @@
 //! | `core.rs` | what the threads share; who may append now |
 //! | `write.rs` `flush.rs` `tap.rs` `driver.rs` | the steps: to disk, to parts, to taps; the threads that repeat them |
 //! | `upkeep.rs` `keeper.rs` `plan.rs` `compact.rs` `retain.rs` `sweep.rs` `follow.rs` | what runs beside: which parts to merge, merging them, removing old ones, deleting files; seeing other servers' commits |
+//! | `erase.rs` `erasure.rs` `erasing.rs` | delete by query: doing it; what is asked and answered; which run |
+//! | `hold.rs` `holding.rs` | legal holds; their documents |
 //! | `open.rs` `replay.rs` | a data directory opened, its log replayed |
 //! | `queue.rs` `feed.rs` `signal.rs` | what waits for the writer, for taps, for the flusher |
 //! | `dedup.rs` `audit.rs` `derived.rs` `rows.rs` | payloads seen before; audit numbers; derived rows; frames to rows |
@@ -43,11 +45,16 @@ mod disk;
 mod document;
 mod driver;
 mod durable;
+mod erase;
+mod erasing;
+mod erasure;
 mod error;
 mod feed;
 mod files;
 mod flush;
 mod follow;
+mod hold;
+mod holding;
 mod home;
 mod keeper;
 mod logs;
@@ -88,7 +95,9 @@ pub use bucket::settings::S3;
 pub use check::report::{CheckAsk, CheckProgress, CheckReport, Finding, FindingKind, TableReport};
 pub use config::{Config, Durability};
 pub use damage::Gap;
+pub use erasure::{Condition, Erased, Erasure};
 pub use error::Error;
+pub use hold::{Hold, Holds};
 pub use part::file::Part;
 pub use signal::FlushReport;
 pub use snapshot::Snapshot;

@@ -5,16 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::config::Config;
 use crate::core::Core;
 use crate::counter::Counters;
 use crate::damage::Register;
 use crate::dedup::Dedup;
-use crate::disk::{Disk, Lock, make_durable, replace};
+use crate::disk::{Disk, Lock, replace};
+use crate::erasing::Erasing;
 use crate::error::Error;
 use crate::feed::Feed;
+use crate::files::disk::DiskFiles;
 use crate::flush::HASHES_FILE;
 use crate::keeper::Keeper;
 use crate::logs::Logs;
@@ -86,6 +88,7 @@ fn open_as_it_is(config: Config, seams: &Seams) -> Result<Core, Error> {
     counters.set_losses(&recovery.damage, undecodable);
     let segments = Segments::open(Arc::clone(&seams.disk), &wal_dir, config.wal_segment_bytes, recovery.segments)
         .map_err(Error::io("list", &wal_dir))?;
+    let documents = DiskFiles::new(Arc::clone(&seams.disk), &config.data_dir.join("documents"));
     Ok(Core {
         writer: Mutex::new(Writer::new(ids.current(), Arc::clone(&segments), next, config.durability_interval)),
         feed: Feed::new(config.feed_requests_max, config.tail_bytes),
@@ -95,7 +98,8 @@ fn open_as_it_is(config: Config, seams: &Seams) -> Result<Core, Error> {
         flushing: Mutex::default(),
         flush_signal: FlushSignal::default(),
         keeper: Keeper::default(),
-        traces: Arc::new(TraceIndexes::new(config.trace_index_bytes)),
+        erasing: Erasing::default(),
+        removing: RwLock::default(),
         accepting: AtomicBool::new(false),
         flush_failure: Mutex::default(),
         write_failure: Mutex::default(),
@@ -105,6 +109,7 @@ fn open_as_it_is(config: Config, seams: &Seams) -> Result<Core, Error> {
         config,
         wal_dir,
         files: Arc::clone(&seams.files),
+        documents: Arc::new(documents),
         clock: Arc::clone(&seams.clock),
         decoder: Arc::clone(&seams.decoder),
         disk: Arc::clone(&seams.disk),

@@ -1,13 +1,14 @@
 //! Parts go when they are older than their table keeps them, when the disk is too full for all of them, or when they
 //! have more bytes than are allowed.
 //!
-//! Whole parts only. A row's age counts from the later of its time and its storing: imports are old and clocks are
-//! wrong. The share of the disk is taken of what others leave: a disk that others fill does not empty the store. The
-//! audit table never goes for want of space.
+//! Whole parts only. A row's age counts from its storing: its own time may be long past (an import) or lie in the future
+//! (a wrong clock, which must not keep it for ever). The share of the disk is taken of what others leave: a disk that
+//! others fill does not empty the store. The audit table never goes for want of space, and nothing goes under a hold.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tracelake_model::{Table, TenantId};
@@ -36,6 +37,9 @@ struct Space {
     free: u64,
 }
 
+/// Parts of each table that are to go.
+type Chosen = BTreeMap<(TenantId, Table), Vec<Arc<Part>>>;
+
 impl Space {
     /// Bytes above the share that the store may take.
     fn above(self, share: f64) -> u64 {
@@ -59,14 +63,22 @@ impl Core {
     /// Removes parts that are older than `retention` of their table; how many.
     pub(crate) fn retain_by_age(&self) -> Result<u64, Error> {
         let now = self.clock.now();
-        let mut removed = 0;
+        let (mut removed, mut held_parts, mut held_bytes) = (0, 0, 0);
         for (tenant, table, shared) in self.logs.all() {
             let Some(age) = self.config.retention.get(&table) else { continue };
             let parts = shared.lock().live();
-            let is_old = |part: &Arc<Part>| part.time_max.max(part.stored).plus(*age) <= now;
-            let old: Vec<_> = parts.into_iter().filter(is_old).collect();
+            let old: Vec<_> = parts.into_iter().filter(|part| part.stored.plus(*age) <= now).collect();
+            if old.is_empty() {
+                continue;
+            }
+            let holds = self.holds(&tenant);
+            let (held, old): (Vec<_>, Vec<_>) = old.into_iter().partition(|part| holds.on_part(table, part));
+            held_parts += held.len() as u64;
+            held_bytes += held.iter().map(|part| part.bytes).sum::<u64>();
             removed += self.remove(&tenant, table, &old, &self.counters.removed_by_age)?;
         }
+        self.counters.held_parts.store(held_parts, Ordering::Relaxed);
+        self.counters.held_bytes.store(held_bytes, Ordering::Relaxed);
         Ok(removed)
     }
 
@@ -76,6 +88,7 @@ impl Core {
         let share = self.config.disk_share;
         let space = self.space()?;
         if space.above(share) == 0 {
+            tell_held(&self.counters.held_above_share, 0);
             self.hold_spare();
             return Ok(0);
         }
@@ -86,8 +99,10 @@ impl Core {
         }
         // What is removed will be deleted without removing more.
         let wanted = space.above(share).saturating_sub(space.removed);
+        let (chosen, held) = self.first_stored(wanted);
+        tell_held(&self.counters.held_above_share, held);
         let mut removed = 0;
-        for ((tenant, table), parts) in self.first_stored(wanted) {
+        for ((tenant, table), parts) in chosen {
             let bytes: u64 = parts.iter().map(|part| part.bytes).sum();
             tracing::warn!(%tenant, %table, parts = parts.len(), bytes, "the disk is too full: the oldest parts go");
             removed += self.remove_pressed(&tenant, table, &parts)?;
@@ -102,8 +117,10 @@ impl Core {
     pub(crate) fn retain_by_bytes(&self) -> Result<u64, Error> {
         let Some(max) = self.config.bytes_max else { return Ok(0) };
         let wanted = self.space()?.live.saturating_sub(max);
+        let (chosen, held) = if wanted > 0 { self.first_stored(wanted) } else { (BTreeMap::new(), 0) };
+        tell_held(&self.counters.held_above_bytes, held);
         let mut removed = 0;
-        for ((tenant, table), parts) in self.first_stored(wanted) {
+        for ((tenant, table), parts) in chosen {
             removed += self.remove(&tenant, table, &parts, &self.counters.removed_by_bytes)?;
         }
         Ok(removed)
@@ -120,24 +137,30 @@ impl Core {
         Ok(space)
     }
 
-    /// The parts that were stored first and have that many bytes together, by table.
-    fn first_stored(&self, bytes: u64) -> BTreeMap<(TenantId, Table), Vec<Arc<Part>>> {
-        let mut all = Vec::new();
+    /// The parts that were stored first and have that many bytes together, by table, without those that are held; and
+    /// how many bytes are missing because of these.
+    fn first_stored(&self, bytes: u64) -> (Chosen, u64) {
+        let (mut all, mut holds) = (Vec::new(), BTreeMap::new());
         for (tenant, table, shared) in self.logs.all() {
             if table != Table::Audit {
+                holds.entry(tenant.clone()).or_insert_with(|| self.holds(&tenant));
                 all.extend(shared.lock().live().into_iter().map(|part| (tenant.clone(), table, part)));
             }
         }
         all.sort_by(|a, b| (a.2.stored, &a.2.location).cmp(&(b.2.stored, &b.2.location)));
-        let (mut chosen, mut freed) = (BTreeMap::<_, Vec<_>>::new(), 0);
+        let (mut chosen, mut freed, mut held) = (Chosen::new(), 0, 0);
         for (tenant, table, part) in all {
             if freed >= bytes {
                 break;
             }
+            if holds.get(&tenant).is_some_and(|holds| holds.on_part(table, &part)) {
+                held += part.bytes;
+                continue;
+            }
             freed += part.bytes;
             chosen.entry((tenant, table)).or_default().push(part);
         }
-        chosen
+        (chosen, held.min(bytes.saturating_sub(freed)))
     }
 
     /// On a full disk the commit that frees space needs some: it gets what is held back.
@@ -158,8 +181,12 @@ impl Core {
             return Ok(0);
         }
         let shared = self.logs.get(tenant, table)?;
+        let _removing = self.removing.read();
+        // A hold may have begun since the parts were chosen.
+        let holds = self.holds(tenant);
         let mut log = shared.lock();
-        let parts: Vec<_> = parts.iter().filter(|part| log.can_replace(part)).map(Arc::clone).collect();
+        let free = |part: &&Arc<Part>| log.can_replace(part) && !holds.on_part(table, part);
+        let parts: Vec<_> = parts.iter().filter(free).map(Arc::clone).collect();
         let removed = !parts.is_empty() && log.replace(&parts, &[], self.clock.now())?;
         self.show(tenant, table, &log);
         if !removed {
@@ -178,5 +205,15 @@ impl Core {
         {
             tracing::debug!(%error, "no space is held back yet");
         }
+    }
+}
+
+/// Says once that holds keep the tables above a limit, and once that they no longer do.
+fn tell_held(gauge: &AtomicU64, bytes: u64) {
+    let before = gauge.swap(bytes, Ordering::Relaxed);
+    if bytes > 0 && before == 0 {
+        tracing::warn!(bytes, "holds keep the tables larger than they may be");
+    } else if bytes == 0 && before > 0 {
+        tracing::info!("holds no longer keep the tables larger than they may be");
     }
 }

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use object_store::ObjectStore;
@@ -24,7 +25,9 @@ use crate::core::{Core, Origin, unavailable};
 use crate::dedup::{Claim, Outcome};
 use crate::disk::{Disk, RealDisk};
 use crate::driver::{self, Driver};
+use crate::erasure::{Erased, Erasure};
 use crate::error::Error;
+use crate::hold::{Hold, Holds};
 use crate::home::Home;
 use crate::open;
 use crate::part::file::Part;
@@ -36,6 +39,9 @@ use crate::signal::FlushReport;
 use crate::snapshot::Snapshot;
 use crate::wal::header::{DerivedHeader, FrameHeader};
 use crate::{derived, home, stats};
+
+/// How long closing waits for an erasure to end: the time of one batch.
+const ERASING_WAIT: Duration = Duration::from_secs(30);
 
 /// Makes requests durable and shows them to queries.
 pub struct Store {
@@ -54,7 +60,8 @@ impl Store {
     pub fn open(config: Config, clock: Arc<dyn Clock>, decoder: Arc<dyn Decoder>) -> Result<Arc<Self>, Error> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let home = Home::open(&config, Arc::clone(&disk))?;
-        let core = open::open(config, &Seams { clock, decoder, disk, files: home.files() })?;
+        let mut core = open::open(config, &Seams { clock, decoder, disk, files: home.files() })?;
+        core.documents = home.document_files();
         let (documents, files, remote) = (home.documents()?, home.objects()?, home.requests());
         let recent = Arc::<Recent>::default();
         let files = Arc::new(Reads::new(files, Arc::clone(&recent)));
@@ -173,6 +180,48 @@ impl Store {
         self.core.files.bytes(&part.location)
     }
 
+    /// Removes rows of one table for which a condition holds, for good, or counts them. What is acknowledged before the
+    /// call is looked at, what comes later stays. A caller who no longer waits (a dropped future) stops it between two
+    /// parts; what went by then is gone.
+    pub async fn erase(&self, tenant: &TenantId, erasure: Erasure) -> Result<Erased, Error> {
+        if self.core.lock.lock().is_none() {
+            return Err(Error::Closed);
+        }
+        let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
+        let waits = Arc::new(());
+        let caller = Arc::downgrade(&waits);
+        let erased = off_thread(move || {
+            let mut go_on = || caller.strong_count() > 0 && !core.keeper.wait(Duration::ZERO);
+            core.erase(&tenant, &erasure, &mut go_on)
+        })
+        .await;
+        drop(waits);
+        erased?
+    }
+
+    /// The holds of a tenant.
+    pub async fn holds(&self, tenant: &TenantId) -> Result<Holds, Error> {
+        let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
+        off_thread(move || core.holds(&tenant)).await
+    }
+
+    /// Begins a hold: once this returns, nothing that it covers is removed.
+    pub async fn hold(&self, tenant: &TenantId, hold: &Hold) -> Result<(), Error> {
+        let (core, tenant, hold) = (Arc::clone(&self.core), tenant.clone(), hold.clone());
+        off_thread(move || core.begin_hold(&tenant, &hold)).await?
+    }
+
+    /// Ends a hold; whether there was one.
+    pub async fn release(&self, tenant: &TenantId, id: &str) -> Result<bool, Error> {
+        let (core, tenant, id) = (Arc::clone(&self.core), tenant.clone(), id.to_owned());
+        off_thread(move || core.end_hold(&tenant, &id)).await?
+    }
+
+    /// What an operator should know although appends are accepted.
+    pub fn warnings(&self) -> Vec<String> {
+        self.core.warnings()
+    }
+
     /// Figures for `/metrics`.
     pub fn stats(&self) -> Vec<Sample> {
         let remote = self.remote.as_deref().map(stats::remote_samples);
@@ -191,6 +240,8 @@ impl Store {
         let core = Arc::clone(&self.core);
         off_thread(move || {
             let ended = driver.map_or(Ok(()), |driver| driver.stop(&core, true));
+            // They were told to end with the rounds of upkeep.
+            core.erasing.wait(ERASING_WAIT);
             core.lock.lock().take();
             ended
         })

@@ -45,8 +45,7 @@ impl Core {
         }
     }
 
-    fn upkeep_round(&self) -> Result<(), Error> {
-        self.load_traces(&mut || !self.keeper.wait(Duration::ZERO))?;
+    pub(crate) fn upkeep_round(&self) -> Result<(), Error> {
         self.sweep_step(self.config.removed_keep)?;
         self.retain_by_age()?;
         self.retain_by_share()?;

@@ -14,7 +14,7 @@ pub(crate) mod order;
 pub(crate) mod pick;
 mod pick_part;
 pub(crate) mod provider;
-mod prune;
+pub(crate) mod prune;
 mod tail;
 #[cfg(test)]
 mod tests;

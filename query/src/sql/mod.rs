@@ -8,9 +8,13 @@
 //! | `rewrite.rs` | comparisons on shown values become comparisons on stored columns |
 //! | `permit.rs` | which statements are let through: those that only read |
 //! | `statement.rs` | one statement from its text to its rows |
+//! | `condition.rs` | a condition over a view as a test of stored rows, for erasures |
 //! | `answer.rs` | [`SqlAnswer`] |
 
 pub(crate) mod answer;
+mod condition;
+#[cfg(test)]
+mod condition_tests;
 mod issue;
 mod permit;
 mod rewrite;

@@ -102,7 +102,7 @@ fn map_named(
     rewritten.map_data(LogicalPlan::recompute_schema)
 }
 
-fn to_stored(expr: Expr) -> Result<Transformed<Expr>> {
+pub(crate) fn to_stored(expr: Expr) -> Result<Transformed<Expr>> {
     let stored = match &expr {
         Expr::ScalarFunction(call) => attribute(call),
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => comparison(left, *op, right),

@@ -46,7 +46,7 @@ pub(crate) fn in_service(snapshot: &Snapshot, table: Table) -> std::result::Resu
 }
 
 /// The shown columns of a table, in the order of the stored ones.
-fn columns(table: Table) -> Result<Vec<Expr>> {
+pub(crate) fn columns(table: Table) -> Result<Vec<Expr>> {
     let schema = table.file_schema();
     let resource = schema.field_with_name(column::RESOURCE_SCHEMA_URL).is_ok();
     let hidden = |name: &str| {

@@ -9,6 +9,7 @@ use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::row::{Row, Rows};
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
@@ -50,6 +51,13 @@ pub(crate) struct Input {
     /// Rows of `batch` in order; `None` where they stand in order.
     numbers: Option<Vec<u32>>,
     at: usize,
+}
+
+/// The rows of a part in the order of its file.
+pub(crate) struct Stream {
+    reader: ParquetRecordBatchReader,
+    schema: SchemaRef,
+    columns: Vec<Option<usize>>,
 }
 
 /// What a step forward found.
@@ -100,6 +108,31 @@ impl Opened {
         if self.in_order { page_bytes(self.metadata.metadata()) } else { self.row_bytes() * self.part.rows }
     }
 
+    /// Whether its rows come in the table's order.
+    pub(crate) fn is_in_order(&self) -> bool {
+        self.in_order
+    }
+
+    /// Its rows as they stand in the file: these columns of the table in this order, or all of them.
+    pub(crate) fn read(self, wanted: Option<&[&str]>, batch_rows: usize) -> Result<Stream, Error> {
+        let wanted: Vec<usize> = match wanted {
+            Some(names) => names.iter().map(|name| self.schema.index_of(name)).collect::<Result<_, _>>()?,
+            None => (0..self.schema.fields().len()).collect(),
+        };
+        let mut of_file: Vec<usize> = wanted.iter().filter_map(|&column| self.columns[column]).collect();
+        of_file.sort_unstable();
+        of_file.dedup();
+        // The reader gives the columns in the order of the file.
+        let place = |column: &usize| of_file.iter().position(|of_file| Some(*of_file) == self.columns[*column]);
+        let columns = wanted.iter().map(place).collect();
+        let schema = Arc::new(self.schema.project(&wanted)?);
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(self.file, self.metadata).with_batch_size(batch_rows);
+        let mask = ProjectionMask::roots(builder.parquet_schema(), of_file);
+        let reader = builder.with_projection(mask).build().map_err(|fault| Error::Flush(fault.to_string()))?;
+        Ok(Stream { reader, schema, columns })
+    }
+
     /// Starts reading, before the first row.
     pub(crate) fn start(self, order: &Order, batch_rows: usize) -> Result<Input, Error> {
         let rows = if self.in_order { batch_rows } else { usize::try_from(self.part.rows).unwrap_or(batch_rows) };
@@ -141,7 +174,7 @@ impl Input {
             return Ok(if first { Step::Batch } else { Step::Row });
         }
         while let Some(batch) = self.reader.next() {
-            let batch = self.conform(&batch?)?;
+            let batch = conform(&batch?, &self.schema, &self.columns)?;
             if batch.num_rows() > 0 {
                 (self.keys, self.batch, self.at) = (order.keys(&batch)?, batch, 1);
                 return Ok(Step::Batch);
@@ -154,7 +187,7 @@ impl Input {
     fn hold_all(&mut self, order: &Order) -> Result<(), Error> {
         let mut batches = Vec::new();
         while let Some(batch) = self.reader.next() {
-            batches.push(self.conform(&batch?)?);
+            batches.push(conform(&batch?, &self.schema, &self.columns)?);
         }
         self.batch = concat_batches(&self.schema, &batches)?;
         self.keys = order.keys(&self.batch)?;
@@ -163,18 +196,27 @@ impl Input {
         self.numbers = Some(numbers);
         Ok(())
     }
+}
 
-    /// A batch of the file with exactly the table's columns; those that came later are null.
-    fn conform(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
-        let column = |(at, field): (&Option<usize>, &Arc<Field>)| -> ArrayRef {
-            match at {
-                Some(at) => Arc::clone(batch.column(*at)),
-                None => new_null_array(field.data_type(), batch.num_rows()),
-            }
-        };
-        let columns = self.columns.iter().zip(self.schema.fields()).map(column).collect();
-        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+impl Iterator for Stream {
+    type Item = Result<RecordBatch, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.reader.next()?;
+        Some(batch.map_err(Error::from).and_then(|batch| conform(&batch, &self.schema, &self.columns)))
     }
+}
+
+/// A batch of the file with exactly these columns; those that came later than the file are null.
+fn conform(batch: &RecordBatch, schema: &SchemaRef, columns: &[Option<usize>]) -> Result<RecordBatch, Error> {
+    let column = |(at, field): (&Option<usize>, &Arc<Field>)| -> ArrayRef {
+        match at {
+            Some(at) => Arc::clone(batch.column(*at)),
+            None => new_null_array(field.data_type(), batch.num_rows()),
+        }
+    };
+    let columns = columns.iter().zip(schema.fields()).map(column).collect();
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 
 fn is_in_order(table: Table, metadata: &ParquetMetaData) -> bool {

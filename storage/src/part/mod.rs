@@ -8,6 +8,7 @@
 //! | `file.rs` | [`file::Part`]: where a part lies and what it covers; [`file::NewPart`]: one that waits for its commit |
 //! | `writer.rs` | [`writer::write_parts`]: rows to files, one per day; [`writer::PartWriter`]: one of them |
 //! | `merge.rs` `input.rs` | [`merge::Merge`]: parts of one day become one; each as it is read |
+//! | `filter.rs` | a part without some of its rows |
 //! | `sort.rs` | the order of rows in a part |
 //! | `encoding.rs` | how each column is encoded |
 //! | `verify.rs` | whether a file is what its commit says |
@@ -16,7 +17,8 @@
 
 mod encoding;
 pub(crate) mod file;
-mod input;
+pub(crate) mod filter;
+pub(crate) mod input;
 pub(crate) mod merge;
 pub(crate) mod sort;
 mod stats;

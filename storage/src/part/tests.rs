@@ -199,3 +199,39 @@ fn other_readers_see_plain_text_and_can_skip_by_trace() {
     let file = open(dir.path(), &parts[0]);
     assert_eq!(file.schema().field_with_name(column::SERVICE_NAME).unwrap().data_type(), &DataType::Utf8);
 }
+
+#[test]
+fn a_flush_over_very_many_days_makes_few_files_and_loses_no_row() {
+    let dir = tempfile::tempdir().unwrap();
+    for table in [Table::Logs, Table::Spans] {
+        // Forty days of a hundred rows, the later ones more, and a thousand days of one.
+        let mut times: Vec<i64> = (0..40).flat_map(|day| (0..100 + day).map(move |n| NOON + day * DAY + n)).collect();
+        times.extend((0..1000).map(|day| NOON - (day + 3) * DAY));
+        let parts = write(dir.path(), table, &[sample::rows(table, &times, 1)]);
+        assert_eq!(parts.len(), 32, "{table}");
+        assert_eq!(parts.iter().map(|new| new.part.rows).sum::<u64>(), times.len() as u64, "{table}");
+        let today = parts.iter().find(|new| new.part.date == "2023-11-14").expect("the day they came");
+        let own: Vec<_> = parts.iter().filter(|new| new.part.date != "2023-11-14").map(|new| new.part.rows).collect();
+        assert_eq!(own, (109..140).collect::<Vec<_>>(), "{table}: the days with the most rows have their own");
+        let (least, greatest) = (NOON - 1002 * DAY, NOON + 8 * DAY + 107);
+        assert_eq!((today.part.time_min.0, today.part.time_max.0), (least, greatest), "{table}");
+        let column = read(dir.path(), today).column_by_name(table.time_column()).unwrap().clone();
+        let mut stored = column.as_primitive::<Int64Type>().values().to_vec();
+        if table == Table::Spans {
+            let arrived: Vec<i64> = times.iter().copied().filter(|time| stored.contains(time)).collect();
+            assert!(stored == arrived, "fresh spans keep the order they came in");
+        }
+        stored.sort_unstable();
+        stored.dedup();
+        assert_eq!(stored.len() as u64, today.part.rows, "{table}: each once");
+    }
+}
+
+#[test]
+fn a_month_of_late_rows_lies_in_its_days() {
+    let times: Vec<i64> = (0..32).map(|day| NOON - day * DAY).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let parts = write(dir.path(), Table::Logs, &[sample::rows(Table::Logs, &times, 1)]);
+    assert_eq!(parts.len(), 32);
+    assert!(parts.iter().all(|new| new.part.date == new.part.time_min.date()));
+}

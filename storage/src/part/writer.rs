@@ -28,8 +28,14 @@ use crate::part::{encoding, sort, stats};
 /// Rows that are put in order at once: bounds what is held twice while a part is written.
 const CHUNK_ROWS: usize = 16 << 10;
 
+/// Parts of one flush of a table at most: each is a file of its own, and each row of a commit. A request may spread over
+/// thousands of days, by a wrong clock or to do harm.
+const DAYS_MAX: usize = 32;
+/// Once there are more, a day has a part of its own from so many rows on.
+const DAY_ROWS_MIN: usize = 64;
+
 /// Writes rows (columns of [`Table::schema`]) to one part per UTC day below the data root; rows without a time
-/// (zero or less) belong to the day they were received. Every file and its directory is durable on return; on an error
+/// (zero or less), and those of days that are too many, belong to the day they were received. Every file and its directory is durable on return; on an error
 /// those already written stay behind unnamed.
 pub(crate) fn write_parts(
     files: &dyn Files,
@@ -76,7 +82,27 @@ fn split(table: Table, rows: &RecordBatch, received: UnixNano) -> Result<BTreeMa
         let dated = if time > 0 { time } else { received.0 };
         days.entry(dated.div_euclid(DAY_NS)).or_default().push(number);
     }
+    gather(&mut days, received.0.div_euclid(DAY_NS));
     Ok(days.into_iter().map(|(day, rows)| (UnixNano(day.saturating_mul(DAY_NS)).date(), rows)).collect())
+}
+
+/// Leaves so many days: those with the most rows, of equal ones the latest. The rows of the others go to `today`.
+fn gather(days: &mut BTreeMap<i64, Vec<u32>>, today: i64) {
+    if days.len() <= DAYS_MAX {
+        return;
+    }
+    let mut by_rows: Vec<(usize, i64)> = days.iter().map(|(day, rows)| (rows.len(), *day)).collect();
+    by_rows.sort_unstable_by(|a, b| b.cmp(a));
+    let mut rows = days.remove(&today).unwrap_or_default();
+    let others = by_rows.into_iter().filter(|(_, day)| *day != today).enumerate();
+    for (number, (count, day)) in others {
+        if number + 1 >= DAYS_MAX || count < DAY_ROWS_MIN {
+            rows.extend(days.remove(&day).unwrap_or_default());
+        }
+    }
+    // In the order in which they came.
+    rows.sort_unstable();
+    days.insert(today, rows);
 }
 
 /// One part under way: rows come in order, the file is durable once it is finished. One that is dropped before is

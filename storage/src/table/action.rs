@@ -46,10 +46,12 @@ pub(crate) enum Purpose<'a> {
     Append,
     /// The same rows in other parts.
     Compact,
-    /// Rows go for good.
+    /// Rows go for good with their parts.
     Drop,
     /// Rows go because their file is damaged, and how.
     Quarantine(&'a str),
+    /// Some rows of a part go for good.
+    Erase,
 }
 
 /// In the commit that takes a damaged part out of service: what is wrong with it.
@@ -82,7 +84,7 @@ pub(crate) fn encode(
             let operation = DeltaOperation::Optimize { predicate: None, target_size: 0 };
             (operation, "OPTIMIZE", vec![("predicate", json!("[]"))])
         }
-        Purpose::Drop | Purpose::Quarantine(_) => {
+        Purpose::Drop | Purpose::Quarantine(_) | Purpose::Erase => {
             (DeltaOperation::Delete { predicate: None }, "DELETE", vec![("predicate", json!("[]"))])
         }
     };
@@ -104,7 +106,9 @@ pub(crate) fn encode(
     actions.extend(commit.removed.iter().map(|part| Action::Remove(remove(part, data_change, millis))));
     let stored = |part: &NewPart| match commit.purpose {
         Purpose::Append => millis,
-        Purpose::Compact | Purpose::Drop | Purpose::Quarantine(_) => part.part.stored.0.div_euclid(1_000_000),
+        Purpose::Compact | Purpose::Drop | Purpose::Quarantine(_) | Purpose::Erase => {
+            part.part.stored.0.div_euclid(1_000_000)
+        }
     };
     actions.extend(commit.added.iter().map(|part| Action::Add(add(part, data_change, stored(part)))));
     let txns = commit.txns.iter().map(|(id, version)| {

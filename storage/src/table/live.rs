@@ -134,6 +134,18 @@ impl Live {
         expired.map(|(path, removed)| (path.clone(), removed.bytes)).collect()
     }
 
+    /// Lets removed files count as removed long ago.
+    pub(crate) fn hasten(&mut self) {
+        for removed in self.removed.values_mut() {
+            removed.millis = i64::MIN;
+        }
+    }
+
+    /// How many removed files are not deleted yet.
+    pub(crate) fn removed_files(&self) -> usize {
+        self.removed.len()
+    }
+
     /// Bytes of removed files that are not deleted yet.
     pub(crate) fn removed_bytes(&self) -> u64 {
         self.removed.values().map(|removed| removed.bytes).sum()
@@ -157,6 +169,9 @@ impl Live {
         }
         for (path, removed) in &mut self.removed {
             removed.part = known(path).cloned();
+            if let Some(before) = older.removed.get(path) {
+                removed.millis = removed.millis.min(before.millis);
+            }
         }
         // What a checkpoint no longer tells is still held by whoever reads it.
         for (path, removed) in &older.removed {

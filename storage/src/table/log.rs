@@ -129,6 +129,11 @@ impl TableLog {
         self.change(Purpose::Quarantine(damage), "quarantine", removed, &[], now)
     }
 
+    /// As [`TableLog::replace`] where `added` has not all of the rows of `removed`.
+    pub(crate) fn erase(&mut self, removed: &[Arc<Part>], added: &[NewPart], now: UnixNano) -> Result<bool, Error> {
+        self.change(Purpose::Erase, "erase", removed, added, now)
+    }
+
     fn change(
         &mut self,
         purpose: Purpose<'_>,
@@ -236,6 +241,16 @@ impl TableLog {
             self.sync()?;
         }
         Ok(expired.into_iter().map(|(path, bytes)| (format!("{}/{path}", self.at), bytes)).collect())
+    }
+
+    /// From now on removed files are as old as can be: they go as soon as nobody in this process reads them.
+    pub(crate) fn hasten(&mut self) {
+        self.live.hasten();
+    }
+
+    /// How many removed files are not deleted yet.
+    pub(crate) fn removed_files(&self) -> usize {
+        self.live.removed_files()
     }
 
     /// Bytes of removed files that are not deleted yet.

@@ -12,8 +12,8 @@
 //! | `_draft_*.tmp` | a commit that is being written, or was when the power went |
 //!
 //! `txn` actions tie a table to its sources: `wal/<wal id>` holds the position up to which this table is flushed,
-//! `derived/<source>` the position of a derived stream. Commits that remove parts count in `compact/wal/<wal id>` and
-//! `retain/wal/<wal id>`.
+//! `derived/<source>` the position of a derived stream. Commits that remove parts count in `compact/wal/<wal id>`,
+//! `retain/wal/<wal id>` and `erase/wal/<wal id>`.
 //!
 //! | file | holds |
 //! |---|---|

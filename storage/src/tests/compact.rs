@@ -28,11 +28,11 @@ use crate::tests::rig::{LineDecoder, Rig, START, rows as texts_of};
 
 const KEEP: Duration = Duration::from_secs(3600);
 
-fn compact(core: &Core) -> usize {
+pub(crate) fn compact(core: &Core) -> usize {
     (0..).take_while(|_| core.compact_step(&mut || true).unwrap()).count()
 }
 
-fn read(core: &Core, part: &Part) -> Vec<RecordBatch> {
+pub(crate) fn read(core: &Core, part: &Part) -> Vec<RecordBatch> {
     let file = core.files.open(&part.location).map(Chunks).unwrap();
     ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap().map(Result::unwrap).collect()
 }
@@ -306,7 +306,7 @@ fn readers_see_every_row_once_while_others_append_flush_merge_and_delete() {
 }
 
 /// Another server of the same directory, as on shared storage: its own log, the same tables.
-fn rival(rig: &Rig) -> Core {
+pub(crate) fn rival(rig: &Rig) -> Core {
     let seams = Seams {
         clock: Arc::new(ManualClock::new(START)),
         decoder: Arc::new(LineDecoder),

@@ -11,6 +11,9 @@
 //! | `cut.rs` | a log that is cut or damaged: told, the rest served |
 //! | `faults.rs` | every operation of the disk fails: nothing lost, and it recovers |
 //! | `compact.rs` | merging parts changes no row, files go when nobody needs them |
+//! | `erase.rs` `erase_beside.rs` | what is erased is gone, nothing else is, and nothing comes back, whatever goes on |
+//! | `hold.rs` | what is held stays, and holds up nothing else |
+//! | `late.rs` | times that are late, in the future or missing; clocks that jump |
 //! | `retain.rs` | parts go by age and for space, and no others |
 //! | `remote.rs` `flaky.rs` | files and documents in an object store that fails as real ones do |
 //! | `damage.rs` | a damaged file is found, taken out of service and told; the rest is served |
@@ -39,6 +42,12 @@ mod flaky;
 mod flip;
 mod machine;
 mod outsider;
+mod erase;
+mod erase_beside;
+mod flaky;
+mod flip;
+mod hold;
+mod late;
 mod parts;
 mod race;
 mod power;

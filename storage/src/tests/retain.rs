@@ -26,11 +26,11 @@ fn bytes(core: &Core, table: Table) -> u64 {
 }
 
 #[test]
-fn age_counts_from_the_later_of_event_and_storing() {
+fn age_counts_from_storing_also_for_what_is_late_or_ahead_of_its_time() {
     let mut rig = keeping_logs_a_day();
     let core = rig.core();
-    // On time, ten days late, five days ahead; three rows each.
-    for first in [0, -10 * DAY_NS, 5 * DAY_NS] {
+    // On time, ten days late, five days ahead, the last instant there is; three rows each.
+    for first in [0, -10 * DAY_NS, 5 * DAY_NS, i64::MAX - START.0 - 3] {
         put(core, Table::Logs, &part(core, Table::Logs, &times(first, 3, 1), 1));
     }
     put(core, Table::Metrics, &part(core, Table::Metrics, &times(-100 * DAY_NS, 3, 1), 1));
@@ -38,18 +38,17 @@ fn age_counts_from_the_later_of_event_and_storing() {
         assert_eq!(rig.core().retain_by_age().unwrap(), expected);
         assert_eq!((live(rig.core(), Table::Logs).len(), live(rig.core(), Table::Metrics).len()), (left, 1));
     };
-    check(&rig, 0, 3);
+    check(&rig, 0, 4);
     rig.clock.advance(DAY - Duration::from_secs(1));
-    check(&rig, 0, 3);
-    rig.clock.advance(Duration::from_secs(2));
-    check(&rig, 2, 1);
-    rig.clock.advance(4 * DAY);
-    check(&rig, 0, 1);
+    check(&rig, 0, 4);
+    put(rig.core(), Table::Logs, &part(rig.core(), Table::Logs, &times(0, 3, 1), 1));
     rig.reopen().expect("it opens");
-    check(&rig, 0, 1);
-    rig.clock.advance(DAY + HOUR);
+    check(&rig, 0, 5);
+    rig.clock.advance(Duration::from_secs(2));
+    check(&rig, 4, 1);
+    rig.clock.advance(DAY);
     check(&rig, 1, 0);
-    assert_eq!(rig.core().counters.removed_by_age.rows.load(Ordering::Relaxed), 3);
+    assert_eq!(rig.core().counters.removed_by_age.rows.load(Ordering::Relaxed), 15);
 }
 
 #[test]

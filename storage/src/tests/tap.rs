@@ -19,6 +19,10 @@ impl Stuck {
         Arc::new(Self { position: AtomicU64::new(position), seen: Mutex::default() })
     }
 
+    pub(crate) fn move_to(&self, position: u64) {
+        self.position.store(position, Ordering::SeqCst);
+    }
+
     pub(crate) fn take(&self) -> Vec<u64> {
         std::mem::take(&mut self.seen.lock())
     }

@@ -65,6 +65,8 @@ struct State {
     /// Bytes written in the active segment.
     active_bytes: u64,
     spares: Vec<String>,
+    /// Segments that began at this position or before are deleted, not used again.
+    wiped: u64,
     next_generation: u64,
     next_spare: u64,
 }
@@ -96,7 +98,15 @@ impl Segments {
                 disk.remove(&dir.join(name))?;
             }
         }
-        let state = State { sealed: sealed.into(), active: None, active_bytes: 0, spares, next_generation, next_spare };
+        let state = State {
+            sealed: sealed.into(),
+            active: None,
+            active_bytes: 0,
+            spares,
+            wiped: 0,
+            next_generation,
+            next_spare,
+        };
         Ok(Arc::new(Self { disk, dir: dir.to_owned(), segment_bytes, state: Mutex::new(state) }))
     }
 
@@ -173,7 +183,8 @@ impl Segments {
                 let Some(front) = state.sealed.front().copied().filter(|segment| segment.last <= last) else {
                     return Ok(());
                 };
-                let keep = state.spares.len() < SPARES_MAX && front.bytes == self.segment_bytes;
+                let keep =
+                    state.spares.len() < SPARES_MAX && front.bytes == self.segment_bytes && front.base > state.wiped;
                 let spare = keep.then(|| format!("{:016x}-{:016x}.spare", state.next_spare, front.bytes));
                 state.next_spare += u64::from(keep);
                 (front.file_name(), spare)
@@ -191,6 +202,26 @@ impl Segments {
             }
             self.disk.sync_dir(&self.dir)?;
         }
+    }
+
+    /// From now on nothing that was written up to `last` is left in a file that is used again: spares go at once,
+    /// segments when they are not needed any more.
+    pub(crate) fn wipe(&self, last: u64) -> io::Result<()> {
+        let spares = {
+            let mut state = self.state.lock();
+            state.wiped = state.wiped.max(last);
+            std::mem::take(&mut state.spares)
+        };
+        for spare in spares {
+            self.disk.remove(&self.dir.join(spare))?;
+        }
+        self.disk.sync_dir(&self.dir)
+    }
+
+    /// Whether any segment may hold what was written up to `last`.
+    pub(crate) fn holds(&self, last: u64) -> bool {
+        let state = self.state.lock();
+        state.sealed.iter().chain(state.active.iter()).any(|segment| segment.base <= last)
     }
 
     /// Makes a spare ahead of need, once the active segment is half full (or at once if `pressed`), so that the writer

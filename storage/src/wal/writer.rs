@@ -180,10 +180,28 @@ impl Writer {
         behind.since.elapsed() >= self.lag || behind.bytes > BEHIND_BYTES_MAX || frames > BEHIND_FRAMES_MAX
     }
 
+    /// The last position written.
+    pub(crate) fn last(&self) -> u64 {
+        self.next - 1
+    }
+
+    /// Goes on in a new segment, unless nothing stands in the present one.
+    pub(crate) fn turn(&mut self) -> Result<(), WriteError> {
+        if let Some(reason) = &self.poisoned {
+            return Err(WriteError::Poisoned(reason.clone()));
+        }
+        if self.active.is_some() && self.offset == 0 { Ok(()) } else { self.begin(0) }
+    }
+
     fn make_room(&mut self, bytes: u64) -> Result<(), WriteError> {
         if self.active.as_ref().is_some_and(|active| self.offset + bytes <= active.bytes) {
             return Ok(());
         }
+        self.begin(bytes)
+    }
+
+    /// Begins a segment that has room for so many bytes.
+    fn begin(&mut self, bytes: u64) -> Result<(), WriteError> {
         if self.begin_after.is_some_and(|at| Instant::now() < at) {
             return Err(WriteError::NoSpace("a moment ago no segment could be made".into()));
         }
