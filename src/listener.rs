@@ -33,6 +33,11 @@ const PING_ANSWER: Duration = Duration::from_secs(20);
 /// Requests at a time on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 256;
 const HEADER_BYTES: u32 = 64 << 10;
+/// What one HTTP/1 connection may hold of bytes that nobody asked for yet: bodies wait with their sender instead.
+const READ_AHEAD_BYTES: usize = 32 << 10;
+/// The same for one stream and for all streams of an HTTP/2 connection.
+const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 /// Rest after the system refused to accept (too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -129,13 +134,20 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS).max_headers(100);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS)
+        .max_headers(100)
+        .max_buf_size(READ_AHEAD_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_ANSWER)
         .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_header_list_size(HEADER_BYTES);
     let service = TowerToHyperService::new(router);
     let (stream, read) = Counted::new(stream);

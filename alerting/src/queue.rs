@@ -85,7 +85,7 @@ impl Queue {
 }
 
 fn size_of(durable: &Durable) -> usize {
-    durable.batches.iter().map(|batch| batch.rows().get_array_memory_size()).sum()
+    durable.batches.iter().map(|batch| usize::try_from(batch.memory_bytes()).unwrap_or(usize::MAX)).sum()
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ const REQUEST_BYTES_MAX: u64 = 256 << 20;
 
 impl Default for Config {
     fn default() -> Self {
-        Self { limits: DecodeLimits::default(), in_flight_bytes: 64 << 20 }
+        Self { limits: DecodeLimits::default(), in_flight_bytes: 24 << 20 }
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Deliberately knows neither HTTP nor gRPC: doors turn what comes back into their answers.
 
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 use tracelake_model::{
     Caller, Clock, ContentType, Encoding, Fault, Header, PayloadHash, Permission, Request, Sample, Signal, Sink,
     TenantId,
@@ -31,6 +33,9 @@ pub(crate) struct Export {
     sink: Arc<dyn Sink>,
     clock: Arc<dyn Clock>,
     admission: Arc<Admission>,
+    /// One permit for each large request that may be decoded at the same time: as many as there are cores make the best
+    /// of them, more would only hold half-made columns.
+    decoding: Arc<Semaphore>,
     stats: Stats,
 }
 
@@ -61,7 +66,8 @@ impl Export {
     /// Shares nothing yet.
     pub(crate) fn new(config: Config, sink: Arc<dyn Sink>, clock: Arc<dyn Clock>) -> Self {
         let admission = Admission::new(config.in_flight_bytes);
-        Self { config, sink, clock, admission, stats: Stats::default() }
+        let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
+        Self { config, sink, clock, admission, decoding: Arc::new(Semaphore::new(cores)), stats: Stats::default() }
     }
 
     /// Bytes that a body may have, compressed or not.
@@ -130,7 +136,12 @@ impl Export {
         let prepared = if inbound.payload.len() <= inline_max {
             prepare(context, inbound)
         } else {
-            let task = tokio::task::spawn_blocking(move || prepare(context, inbound));
+            let turn = Arc::clone(&self.decoding).acquire_owned().await;
+            let task = tokio::task::spawn_blocking(move || {
+                let prepared = prepare(context, inbound);
+                drop(turn);
+                prepared
+            });
             task.await.unwrap_or_else(|error| Err(Error::Defect(error.to_string())))
         };
         self.stats.decoded(door.signal, door.protocol, started.elapsed());

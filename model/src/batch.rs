@@ -1,8 +1,12 @@
 //! Checked rows of one table: what travels from a decoder to a part.
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array as _, ArrayRef, RecordBatch};
 
+use crate::null::is_null_column;
 use crate::table::Table;
+
+/// What a column holds beside its buffers, about.
+const COLUMN_BYTES: u64 = 256;
 
 /// Rows of one table whose columns are exactly that table's schema.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +48,16 @@ impl Batch {
     /// The rows, taken out.
     pub fn into_rows(self) -> RecordBatch {
         self.rows
+    }
+
+    /// Bytes that the rows hold in memory. A column without a value counts for next to nothing: it is shared
+    /// ([`crate::null_column`]).
+    pub fn memory_bytes(&self) -> u64 {
+        let held = |column: &ArrayRef| match is_null_column(column) {
+            true => COLUMN_BYTES,
+            false => COLUMN_BYTES + column.get_buffer_memory_size() as u64,
+        };
+        self.rows.columns().iter().map(held).sum()
     }
 
     /// How many rows.

@@ -11,6 +11,7 @@
 //! | `value.rs` | [`Value`]: one attribute value and its JSON text form |
 //! | `column.rs` `semconv.rs` `table.rs` | column names, promoted attributes, table schemas and sort keys |
 //! | `batch.rs` `request.rs` | checked rows; one payload with its header and batches |
+//! | `null.rs` | columns without a value, shared by all batches |
 //! | `sink.rs` | [`Sink`], [`Tap`], [`Decoder`]: how wings hand records on |
 //! | `document.rs` | small JSON documents that people edit |
 //! | `fault.rs` | kinds of failure with their HTTP and gRPC numbers; the problem body |
@@ -21,6 +22,7 @@ pub mod column;
 mod document;
 mod fault;
 mod id;
+mod null;
 mod request;
 mod sample;
 pub mod semconv;
@@ -34,6 +36,7 @@ pub use batch::{Batch, BatchError};
 pub use document::{Document, DocumentError, DocumentStore, Expect};
 pub use fault::{Fault, Problem};
 pub use id::{IdError, SpanId, TraceId, from_hex, to_hex};
+pub use null::{is_null_column, null_column};
 pub use request::{ContentType, DecodeLimits, Encoding, Header, PayloadHash, Request, Signal};
 pub use sample::{Sample, SampleKind};
 pub use sink::{DecodeError, Decoder, Derived, Durable, Position, Receipt, Refusal, Sink, Source, Tap};

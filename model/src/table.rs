@@ -94,9 +94,7 @@ impl Table {
         }
     }
 
-    /// Order of rows in a compacted part, and in fresh ones but those of spans, which keep the order of arrival. Rows
-    /// with equal keys stand in the order in which they were stored; all columns of a span's identity that are no ids of
-    /// spans are keys, so this tells which of several rows of a span came last.
+    /// Order of rows in a part.
     pub fn sort_keys(self) -> &'static [SortKey] {
         use SortKey::{Column, Minute, Second};
         match self {

@@ -46,7 +46,8 @@ pub struct Config {
     pub dedup_window: Duration,
     /// Payload hashes kept at most; when more arrive within the window, the window shortens (and `/metrics` says so).
     pub dedup_hashes_max: usize,
-    /// Bytes of rows in memory that trigger an early flush; at twice as many, appends are refused until it is done.
+    /// Bytes of rows in memory that trigger an early flush; at twice as many, with those being flushed, appends are
+    /// refused until it is done.
     pub tail_bytes: u64,
     /// Bytes of one preallocated segment of the log.
     pub wal_segment_bytes: u64,
@@ -89,10 +90,10 @@ impl Default for Config {
             flush_interval: Duration::from_secs(10),
             dedup_window: Duration::from_secs(600),
             dedup_hashes_max: 1_000_000,
-            tail_bytes: 64 << 20,
+            tail_bytes: 32 << 20,
             wal_segment_bytes: 32 << 20,
             wal_bytes_max: 1 << 30,
-            queue_bytes_max: 64 << 20,
+            queue_bytes_max: 16 << 20,
             group_bytes_max: 8 << 20,
             feed_requests_max: 1024,
             retention: BTreeMap::new(),

@@ -19,6 +19,7 @@ use crate::disk::{Disk, Lock};
 use crate::erasing::Erasing;
 use crate::feed::Feed;
 use crate::files::file::Files;
+use crate::gather::GatherSignal;
 use crate::keeper::Keeper;
 use crate::logs::Logs;
 use crate::queue::Queue;
@@ -52,6 +53,7 @@ pub(crate) struct Core {
     pub(crate) tail: Mutex<Tail>,
     pub(crate) dedup: Mutex<Dedup>,
     pub(crate) feed: Feed,
+    pub(crate) gathering: GatherSignal,
     pub(crate) logs: Logs,
     pub(crate) traces: Arc<TraceIndexes>,
     /// One flush at a time.

@@ -23,6 +23,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct Driver {
     writer: JoinHandle<()>,
     feeder: JoinHandle<()>,
+    gatherer: JoinHandle<()>,
     flusher: JoinHandle<()>,
     keeper: JoinHandle<()>,
     /// Only where other servers may write the same tables.
@@ -39,6 +40,7 @@ pub(crate) fn start(core: &Arc<Core>) -> Result<Driver, Error> {
     let driver = Driver {
         writer: spawn("storage-writer", write)?,
         feeder: spawn("storage-feeder", feed)?,
+        gatherer: spawn("storage-gatherer", gather)?,
         flusher: spawn("storage-flusher", flush)?,
         keeper: spawn("storage-keeper", keep)?,
         follower: core.config.url.is_some().then(|| spawn("storage-follower", follow)).transpose()?,
@@ -56,6 +58,8 @@ impl Driver {
         let joined = self.keeper.join().is_ok();
         let joined = self.follower.is_none_or(|follower| follower.join().is_ok()) && joined;
         let joined = self.writer.join().is_ok() && joined;
+        core.gathering.stop();
+        let joined = self.gatherer.join().is_ok() && joined;
         core.feed.stop();
         let joined = self.feeder.join().is_ok() && joined;
         core.flush_signal.stop();
@@ -81,6 +85,13 @@ fn write(core: &Core) {
 
 fn feed(core: &Core) {
     while core.feed_step(true) {}
+}
+
+fn gather(core: &Core) {
+    while catch_unwind(AssertUnwindSafe(|| core.gather_step(true))).unwrap_or_else(|_| {
+        tracing::error!("gathering small batches panicked, they stay in memory one by one");
+        true
+    }) {}
 }
 
 fn keep(core: &Core) {

@@ -6,6 +6,7 @@
 
 use std::sync::atomic::Ordering;
 
+use arrow::array::RecordBatch;
 use tracelake_model::{Position, Table};
 
 use crate::core::Core;
@@ -66,17 +67,17 @@ impl Core {
                 outcome = Err(Error::Flush(error.to_string()));
                 break;
             }
-            for work in frozen {
-                outcome = outcome.and(self.flush_tenant(&work, report));
+            for mut work in frozen {
+                outcome = outcome.and(self.flush_tenant(&mut work, report));
             }
         }
         outcome
     }
 
-    fn flush_tenant(&self, work: &Work, report: &mut FlushReport) -> Result<(), Error> {
+    fn flush_tenant(&self, work: &mut Work, report: &mut FlushReport) -> Result<(), Error> {
         let mut outcome = Ok(());
         for table in Table::ALL {
-            if work.generation.has(table) && !work.flushed.contains(table) {
+            if work.extent.has(table) && !work.flushed.contains(table) {
                 // One table's failure must not hold up the others.
                 outcome = outcome.and(self.flush_table(work, table, report));
             }
@@ -84,19 +85,21 @@ impl Core {
         outcome
     }
 
-    fn flush_table(&self, work: &Work, table: Table, report: &mut FlushReport) -> Result<(), Error> {
+    fn flush_table(&self, work: &mut Work, table: Table, report: &mut FlushReport) -> Result<(), Error> {
         let shared = self.logs.get(&work.tenant, table)?;
-        let last = Position(work.generation.last);
+        let last = Position(work.extent.last);
+        // Taken out, so that their memory is free as soon as the tail lets them go.
+        let pieces = std::mem::take(&mut work.rows[table as usize]);
         let mut log = shared.lock();
         // What stands already is not written again; a commit that failed half-way is settled by the log itself.
         if log.flushed() < last {
-            let rows = work.generation.rows(table);
-            let parts = write_parts(self.files.as_ref(), &work.tenant, table, &rows, work.generation.received)?;
+            let rows: Vec<RecordBatch> = pieces.iter().map(|piece| piece.rows().clone()).collect();
+            let parts = write_parts(self.files.as_ref(), &work.tenant, table, &rows, work.extent.received)?;
             self.pass(Point::PartsWritten)?;
-            let streams = work.generation.derived(table).map(|(source, position)| (self.logs.stream(source), position));
+            let streams = work.extent.derived(table).map(|(source, position)| (self.logs.stream(source), position));
             let mut derived: Vec<_> = streams.collect();
-            if table == Table::Audit && work.generation.audit_seq > 0 {
-                derived.push((AUDIT_SEQ.to_owned(), work.generation.audit_seq));
+            if table == Table::Audit && work.extent.audit_seq > 0 {
+                derived.push((AUDIT_SEQ.to_owned(), work.extent.audit_seq));
             }
             let derived: Vec<_> = derived.iter().map(|(source, position)| (source.as_str(), *position)).collect();
             self.traces.insert_all(&parts);

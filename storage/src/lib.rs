@@ -16,6 +16,8 @@
 //! | `dedup.rs` `audit.rs` `derived.rs` `rows.rs` | payloads seen before; audit numbers; derived rows; frames to rows |
 //! | `tail.rs` `snapshot.rs` | rows that are in no part yet; [`Snapshot`]: parts and tail of one instant |
 //! | `traces.rs` | the trace indexes of live parts: which parts may hold rows of a trace |
+//! | `tail.rs` `generation.rs` `gather.rs` | rows that are in no part yet: by tenant, by table; small batches become larger ones |
+//! | `snapshot.rs` | [`Snapshot`]: parts and tail of one instant |
 //! | `wal/` | the write-ahead log |
 //! | `part/` | one Parquet file |
 //! | `table/` `logs.rs` | the Delta log of a table; all of them |
@@ -55,6 +57,8 @@ mod flush;
 mod follow;
 mod hold;
 mod holding;
+mod gather;
+mod generation;
 mod home;
 mod keeper;
 mod logs;

@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::feed::Feed;
 use crate::files::disk::DiskFiles;
 use crate::flush::HASHES_FILE;
+use crate::gather::GatherSignal;
 use crate::keeper::Keeper;
 use crate::logs::Logs;
 use crate::quarantine;
@@ -93,6 +94,7 @@ fn open_as_it_is(config: Config, seams: &Seams) -> Result<Core, Error> {
         writer: Mutex::new(Writer::new(ids.current(), Arc::clone(&segments), next, config.durability_interval)),
         feed: Feed::new(config.feed_requests_max, config.tail_bytes),
         queue: Queue::default(),
+        gathering: GatherSignal::default(),
         tail: Mutex::new(tail),
         dedup: Mutex::new(dedup),
         flushing: Mutex::default(),

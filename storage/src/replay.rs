@@ -12,6 +12,7 @@ use crate::dedup::Dedup;
 use crate::disk::{Disk, replace};
 use crate::error::Error;
 use crate::flush::AUDIT_SEQ;
+use crate::gather::gather_ripe;
 use crate::logs::Logs;
 use crate::rows::{memory_bytes, rows_of};
 use crate::seam::Seams;
@@ -68,6 +69,7 @@ impl<'a> Replay<'a> {
         let bytes = memory_bytes(&batches);
         let (tenant, received, batches) = (header.tenant().clone(), header.received(), Arc::from(batches));
         self.tail.push(&Arrival { position, tenant, received, batches, bytes, audit_seq, derived });
+        gather_ripe(&mut self.tail);
         Ok(())
     }
 

@@ -28,5 +28,5 @@ pub(crate) fn rows_of(decoder: &dyn Decoder, located: &Located) -> Result<Vec<Ba
 
 /// Bytes that batches hold in memory.
 pub(crate) fn memory_bytes(batches: &[Batch]) -> u64 {
-    batches.iter().map(|batch| batch.rows().get_array_memory_size() as u64).sum()
+    batches.iter().map(Batch::memory_bytes).sum()
 }

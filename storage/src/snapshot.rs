@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
-use parking_lot::Mutex;
-use tracelake_model::{Batch, Table, TenantId, UnixNano};
+use tracelake_model::{Table, TenantId};
 
 use crate::damage::{Gap, Register};
+use crate::generation::Pieces;
 use crate::part::file::Part;
 use crate::traces::{TraceIndexes, TracePart};
 
@@ -29,12 +29,8 @@ impl TableSet {
     }
 }
 
-/// Rows of the tail as they arrived, without those of tables that are flushed already.
-#[derive(Clone, Debug)]
-pub(crate) struct Layer {
-    pub(crate) batches: Arc<Vec<Arc<[Batch]>>>,
-    pub(crate) flushed: TableSet,
-}
+/// Rows of the tail, table by table.
+pub(crate) type Layer = [Pieces; TABLES];
 
 /// Parts and tail of one instant: every durable row of the tenant exactly once.
 #[derive(Debug)]
@@ -116,9 +112,8 @@ impl Snapshot {
     /// Rows that are in no part yet, in WAL order, with the columns of [`Table::schema`].
     pub fn tail(&self, table: Table) -> &[RecordBatch] {
         self.tail[table as usize].get_or_init(|| {
-            let open = self.layers.iter().filter(|layer| !layer.flushed.contains(table));
-            let batches = open.flat_map(|layer| layer.batches.iter()).flat_map(|batches| batches.iter());
-            batches.filter(|batch| batch.table() == table).map(|batch| batch.rows().clone()).collect()
+            let pieces = self.layers.iter().flat_map(|layer| layer[table as usize].iter());
+            pieces.map(|piece| piece.rows().clone()).collect()
         })
     }
 }

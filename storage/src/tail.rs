@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use tracelake_model::{Batch, Table, TenantId, UnixNano};
 
+use crate::generation::{Extent, Generation, Piece, Pieces};
 use crate::part::file::Part;
 use crate::snapshot::{Layer, Snapshot, TABLES, TableSet};
 
@@ -34,27 +34,12 @@ pub(crate) struct Arrival {
     pub(crate) derived: Option<(Arc<str>, u64)>,
 }
 
-/// Rows of one tenant that are flushed together.
-#[derive(Debug, Default)]
-pub(crate) struct Generation {
-    batches: Arc<Vec<Arc<[Batch]>>>,
-    /// The first position in it.
-    pub(crate) first: u64,
-    /// The last position in it.
-    pub(crate) last: u64,
-    /// When its first rows were received.
-    pub(crate) received: UnixNano,
-    bytes: u64,
-    tables: TableSet,
-    /// How far each derived stream is in each table.
-    derived: BTreeMap<(Table, Arc<str>), u64>,
-    /// The `seq` of its last audit row; 0 when it has none.
-    pub(crate) audit_seq: u64,
-}
-
 #[derive(Debug)]
 struct Frozen {
-    generation: Arc<Generation>,
+    extent: Arc<Extent>,
+    /// Without those of tables that are flushed.
+    rows: Layer,
+    bytes: [u64; TABLES],
     flushed: TableSet,
 }
 
@@ -71,57 +56,31 @@ struct Tenant {
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
     tenants: BTreeMap<TenantId, Tenant>,
-    bytes: u64,
     visible: u64,
+    /// Tables that have small pieces to gather.
+    ripe: Vec<(TenantId, Table)>,
+    /// Bytes of all rows.
+    bytes: u64,
 }
 
 /// A frozen generation as a flush works on it.
 #[derive(Clone, Debug)]
 pub(crate) struct Work {
     pub(crate) tenant: TenantId,
-    pub(crate) generation: Arc<Generation>,
+    pub(crate) extent: Arc<Extent>,
+    pub(crate) rows: Layer,
     pub(crate) flushed: TableSet,
 }
 
-impl Generation {
-    fn is_empty(&self) -> bool {
-        self.batches.is_empty()
-    }
-
-    /// Whether it has rows of a table.
-    pub(crate) fn has(&self, table: Table) -> bool {
-        self.tables.contains(table)
-    }
-
-    /// Its rows of one table.
-    pub(crate) fn rows(&self, table: Table) -> Vec<RecordBatch> {
-        let batches = self.batches.iter().flat_map(|batches| batches.iter());
-        batches.filter(|batch| batch.table() == table).map(|batch| batch.rows().clone()).collect()
-    }
-
-    /// How far each derived stream is in one table.
-    pub(crate) fn derived(&self, table: Table) -> impl Iterator<Item = (&str, u64)> {
-        let of_table = self.derived.iter().filter(move |((of, _), _)| *of == table);
-        of_table.map(|((_, source), position)| (source.as_ref(), *position))
-    }
-
-    fn push(&mut self, arrival: &Arrival) {
-        if self.is_empty() {
-            (self.first, self.received) = (arrival.position, arrival.received);
-        }
-        self.last = arrival.position;
-        self.bytes += arrival.bytes;
-        for batch in arrival.batches.iter() {
-            self.tables.insert(batch.table());
-            if let Some((source, position)) = &arrival.derived {
-                let far = self.derived.entry((batch.table(), Arc::clone(source))).or_default();
-                *far = (*far).max(*position);
-            }
-        }
-        self.audit_seq = self.audit_seq.max(arrival.audit_seq.unwrap_or(0));
-        // A snapshot holds a copy of the list, never this one, so this is never shared while it grows.
-        Arc::make_mut(&mut self.batches).push(Arc::clone(&arrival.batches));
-    }
+/// Small pieces of one table that are gathered to one.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) tenant: TenantId,
+    pub(crate) table: Table,
+    pub(crate) pieces: Vec<Piece>,
+    /// Where they stand, in the generation that begins at this position.
+    from: usize,
+    first: u64,
 }
 
 impl Default for Tenant {
@@ -147,8 +106,36 @@ impl Tail {
             *far = (*far).max(*position);
         }
         if !arrival.batches.is_empty() {
-            tenant.active.push(arrival);
-            self.bytes += arrival.bytes;
+            let before = tenant.active.bytes();
+            let mut ripe = Vec::new();
+            tenant.active.push(arrival, &mut |table| ripe.push((arrival.tenant.clone(), table)));
+            let added = tenant.active.bytes() - before;
+            self.bytes += added;
+            self.ripe.append(&mut ripe);
+        }
+    }
+
+    /// Tables that became worth gathering since the last call.
+    pub(crate) fn take_ripe(&mut self) -> Vec<(TenantId, Table)> {
+        std::mem::take(&mut self.ripe)
+    }
+
+    /// Small pieces of a table that are worth gathering.
+    pub(crate) fn run(&mut self, tenant: &TenantId, table: Table) -> Option<Run> {
+        let active = &mut self.tenants.get_mut(tenant)?.active;
+        let (from, pieces) = active.tables[table as usize].run()?;
+        Some(Run { tenant: tenant.clone(), table, pieces, from, first: active.extent.first })
+    }
+
+    /// Puts the gathered piece in the place of its run, unless that is being flushed already.
+    pub(crate) fn settle(&mut self, run: &Run, gathered: Option<Piece>) {
+        let Some(tenant) = self.tenants.get_mut(&run.tenant) else { return };
+        let active = &mut tenant.active;
+        if active.extent.first == run.first {
+            let rows = &mut active.tables[run.table as usize];
+            self.bytes -= rows.bytes;
+            rows.settle(run.from, &run.pieces, gathered);
+            self.bytes += rows.bytes;
         }
     }
 
@@ -168,8 +155,8 @@ impl Tail {
     /// stand in these parts leave the tail at the same instant: a flush may have committed without hearing of it.
     pub(crate) fn show(&mut self, tenant: &TenantId, table: Table, parts: Vec<Arc<Part>>, flushed: u64) {
         let frozen = self.tenants.get(tenant).and_then(|tenant| tenant.frozen.as_ref());
-        let waits = |frozen: &Frozen| frozen.generation.has(table) && !frozen.flushed.contains(table);
-        if frozen.is_some_and(|frozen| waits(frozen) && frozen.generation.last <= flushed) {
+        let waits = |frozen: &Frozen| frozen.extent.has(table) && !frozen.flushed.contains(table);
+        if frozen.is_some_and(|frozen| waits(frozen) && frozen.extent.last <= flushed) {
             self.replace(tenant, table, parts);
         } else {
             self.set_parts(tenant, table, parts);
@@ -194,8 +181,8 @@ impl Tail {
     /// The first position whose rows are not all in parts; the next one when there is none.
     pub(crate) fn first_needed(&self) -> u64 {
         let of_tenant = |tenant: &Tenant| {
-            let frozen = tenant.frozen.as_ref().map(|frozen| frozen.generation.first);
-            frozen.or_else(|| (!tenant.active.is_empty()).then_some(tenant.active.first))
+            let frozen = tenant.frozen.as_ref().map(|frozen| frozen.extent.first);
+            frozen.or_else(|| (!tenant.active.is_empty()).then_some(tenant.active.extent.first))
         };
         self.tenants.values().filter_map(of_tenant).min().unwrap_or(self.visible + 1)
     }
@@ -246,11 +233,10 @@ impl Tail {
         let found = self.tenants.get(tenant).unwrap_or(&none);
         let mut layers = Vec::new();
         if let Some(frozen) = &found.frozen {
-            layers.push(Layer { batches: Arc::clone(&frozen.generation.batches), flushed: frozen.flushed });
+            layers.push(frozen.rows.clone());
         }
         if !found.active.is_empty() {
-            let batches = Arc::new(found.active.batches.as_ref().clone());
-            layers.push(Layer { batches, flushed: TableSet::default() });
+            layers.push(std::array::from_fn(|at| Arc::new(found.active.tables[at].pieces.as_ref().clone())));
         }
         Snapshot::new(tenant.clone(), found.parts.clone(), layers)
     }
@@ -259,27 +245,34 @@ impl Tail {
     pub(crate) fn freeze(&mut self) -> Vec<Work> {
         let freeze = |(id, tenant): (&TenantId, &mut Tenant)| {
             if tenant.frozen.is_none() && !tenant.active.is_empty() {
-                let generation = Arc::new(std::mem::take(&mut tenant.active));
-                tenant.frozen = Some(Frozen { generation, flushed: TableSet::default() });
+                tenant.frozen = Some(Frozen::from(std::mem::take(&mut tenant.active)));
             }
             let frozen = tenant.frozen.as_ref()?;
-            let generation = Arc::clone(&frozen.generation);
-            Some(Work { tenant: id.clone(), generation, flushed: frozen.flushed })
+            let (extent, rows) = (Arc::clone(&frozen.extent), frozen.rows.clone());
+            Some(Work { tenant: id.clone(), extent, rows, flushed: frozen.flushed })
         };
         self.tenants.iter_mut().filter_map(freeze).collect()
     }
 
     /// One table of a frozen generation is committed: its rows give way to parts.
     pub(crate) fn replace(&mut self, tenant: &TenantId, table: Table, parts: Vec<Arc<Part>>) {
-        let tenant = self.tenant(tenant);
-        tenant.parts[table as usize] = Arc::from(parts);
+        self.set_parts(tenant, table, parts);
+        let Some(tenant) = self.tenants.get_mut(tenant) else { return };
         let Some(frozen) = &mut tenant.frozen else { return };
         frozen.flushed.insert(table);
+        frozen.rows[table as usize] = Pieces::default();
+        self.bytes -= std::mem::take(&mut frozen.bytes[table as usize]);
         let flushed = frozen.flushed;
-        if Table::ALL.into_iter().all(|table| flushed.contains(table) || !frozen.generation.has(table)) {
-            let bytes = frozen.generation.bytes;
+        if Table::ALL.into_iter().all(|table| flushed.contains(table) || !frozen.extent.has(table)) {
             tenant.frozen = None;
-            self.bytes -= bytes;
         }
+    }
+}
+
+impl From<Generation> for Frozen {
+    fn from(generation: Generation) -> Self {
+        let bytes = std::array::from_fn(|at| generation.tables[at].bytes);
+        let rows = generation.tables.map(|rows| rows.pieces);
+        Self { extent: Arc::new(generation.extent), rows, bytes, flushed: TableSet::default() }
     }
 }

@@ -143,10 +143,10 @@ impl Core {
         for (plan, position) in planned.iter_mut().zip(first..) {
             plan.arrival.position = position;
         }
-        let tail_bytes = {
+        let (tail_bytes, ripe) = {
             let mut tail = self.tail.lock();
             planned.iter().for_each(|plan| tail.push(&plan.arrival));
-            tail.bytes()
+            (tail.bytes(), tail.take_ripe())
         };
         *self.write_failure.lock() = None;
         let observable = planned.iter().filter(|plan| plan.header.observable());
@@ -158,6 +158,7 @@ impl Core {
             let receipt = Receipt { position: Position(plan.arrival.position), duplicate: false };
             self.settle(&plan.header, &Ok(receipt), plan.done);
         }
+        self.gathering.offer(ripe);
         if tail_bytes > self.config.tail_bytes {
             self.flush_signal.early();
         }

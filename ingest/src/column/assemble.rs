@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
-use tracelake_model::{Batch, Table};
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use tracelake_model::{Batch, Table, is_null_column, null_column};
 
 use crate::error::Error;
 
@@ -36,8 +36,8 @@ impl Assemble {
         let mut columns = Vec::with_capacity(schema.fields().len());
         for field in schema.fields() {
             columns.push(match self.columns.remove(field.name().as_str()) {
-                Some(column) => shrunk(column),
-                None if field.is_nullable() => new_null_array(field.data_type(), rows),
+                Some(column) => lean(column),
+                None if field.is_nullable() => null_column(field.data_type(), rows),
                 None => return Err(Error::Defect(format!("column {} was not filled", field.name()))),
             });
         }
@@ -49,8 +49,12 @@ impl Assemble {
     }
 }
 
-/// The column without its builder's spare room: batches stay in memory until they are flushed, and most are small.
-fn shrunk(mut column: ArrayRef) -> ArrayRef {
+/// The column without its builder's spare room, or a shared one where no row has a value: batches stay in memory until
+/// they are flushed, and most are small.
+fn lean(mut column: ArrayRef) -> ArrayRef {
+    if is_null_column(&column) {
+        return null_column(column.data_type(), column.len());
+    }
     if let Some(array) = Arc::get_mut(&mut column) {
         array.shrink_to_fit();
     }

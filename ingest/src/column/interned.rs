@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, DictionaryArray, Int32Array, StringArray};
-use arrow::datatypes::Int32Type;
+use arrow::datatypes::{DataType, Int32Type};
+use tracelake_model::null_column;
 
 use crate::error::Error;
 
@@ -43,6 +44,10 @@ impl Interner {
 
     /// A dictionary column of these numbers.
     pub(crate) fn finish(self, keys: Int32Array) -> Result<ArrayRef, Error> {
+        if self.texts.is_empty() {
+            let interned = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+            return Ok(null_column(&interned, keys.len()));
+        }
         let texts = StringArray::from_iter_values(self.texts.iter());
         let column = DictionaryArray::<Int32Type>::try_new(keys, Arc::new(texts));
         Ok(Arc::new(column.map_err(|error| Error::Defect(error.to_string()))?))

@@ -7,6 +7,7 @@ use arrow::array::{
 };
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Field, Fields};
+use tracelake_model::null_column;
 use tracelake_model::semconv::PromotedKind;
 
 use crate::error::Error;
@@ -56,8 +57,19 @@ impl Sparse {
         true
     }
 
+    fn data_type(&self) -> DataType {
+        match self.column {
+            Typed::Text(_) => DataType::Utf8,
+            Typed::Int(_) => DataType::Int64,
+            Typed::Bool(_) => DataType::Boolean,
+        }
+    }
+
     /// The column, filled up to `rows`.
     pub(crate) fn finish(self, rows: usize) -> ArrayRef {
+        if self.rows == 0 {
+            return null_column(&self.data_type(), rows);
+        }
         let missing = rows - self.rows;
         match self.column {
             Typed::Text(mut column) => {

@@ -1,7 +1,7 @@
 //! One part as a merge reads it: rows in order, with their sort keys.
 //!
-//! A part that says it is in order is read as a stream, a batch at a time. Any other (fresh spans keep their order of
-//! arrival) is held whole and put in order in memory, within what the merge allows.
+//! A part that says it is in order is read as a stream, a batch at a time. Any other (another program's) is
+//! held whole and put in order in memory, within what the merge allows.
 
 use std::sync::Arc;
 

@@ -20,9 +20,9 @@ use crate::part::sort::Order;
 use crate::part::writer::PartWriter;
 
 /// Bytes that the inputs may hold, about; further inputs wait for the next merge.
-const INPUT_BYTES_MAX: u64 = 256 << 20;
+const INPUT_BYTES_MAX: u64 = 48 << 20;
 /// Bytes that rows between input and output may take, about.
-const ROWS_BYTES_MAX: u64 = 64 << 20;
+const ROWS_BYTES_MAX: u64 = 16 << 20;
 /// Rows of one batch of an input at most.
 const BATCH_ROWS_MAX: u64 = 4 << 10;
 /// Rows that are written at once at most. Equal spans are found within a chunk; more than twice this many with one sort

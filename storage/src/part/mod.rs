@@ -9,6 +9,7 @@
 //! | `writer.rs` | [`writer::write_parts`]: rows to files, one per day; [`writer::PartWriter`]: one of them |
 //! | `merge.rs` `input.rs` | [`merge::Merge`]: parts of one day become one; each as it is read |
 //! | `filter.rs` | a part without some of its rows |
+//! | `gather.rs` | rows of many batches as one, whole or picked |
 //! | `sort.rs` | the order of rows in a part |
 //! | `encoding.rs` | how each column is encoded |
 //! | `verify.rs` | whether a file is what its commit says |
@@ -19,6 +20,8 @@ mod encoding;
 pub(crate) mod file;
 pub(crate) mod filter;
 pub(crate) mod input;
+pub(crate) mod gather;
+mod input;
 pub(crate) mod merge;
 pub(crate) mod sort;
 mod stats;

@@ -10,12 +10,6 @@ use arrow::error::ArrowError;
 use arrow::row::{RowConverter, Rows, SortField};
 use tracelake_model::{SortKey, Table, UnixNano};
 
-/// Whether fresh parts of a table are sorted. Spans arrive service by service and about in order of time: that takes up to
-/// 5 % less than their sort keys and 0.2 µs less CPU each. Logs take 3 % less when sorted.
-pub(crate) fn is_sorted_when_fresh(table: Table) -> bool {
-    table != Table::Spans
-}
-
 /// Under this key a file notes the order of its rows, if it has one.
 pub(crate) const ORDER_KEY: &str = "tracelake.order";
 
@@ -29,18 +23,20 @@ pub(crate) fn describe(table: Table) -> String {
     table.sort_keys().iter().map(name).collect::<Vec<_>>().join(",")
 }
 
-/// The sort keys of all rows, comparable as bytes.
-pub(crate) struct Keys(Rows);
+/// The sort keys of the rows of many batches, comparable as bytes.
+pub(crate) struct Keys(Vec<Rows>);
 
 impl Keys {
-    /// Reads the sort keys of rows with the columns of [`Table::schema`].
-    pub(crate) fn read(table: Table, rows: &RecordBatch) -> Result<Self, ArrowError> {
-        Ok(Self(Order::new(table)?.keys(rows)?))
+    /// Reads the sort keys of batches with the columns of [`Table::schema`].
+    pub(crate) fn read(table: Table, batches: &[RecordBatch]) -> Result<Self, ArrowError> {
+        let order = Order::new(table)?;
+        Ok(Self(batches.iter().map(|batch| order.keys(batch)).collect::<Result<_, ArrowError>>()?))
     }
 
-    /// Puts row numbers in order.
-    pub(crate) fn sort(&self, numbers: &mut [u32]) {
-        sort(&self.0, numbers);
+    /// Puts places (batch, row) in order; equal keys stay as they stand.
+    pub(crate) fn sort(&self, places: &mut [(u32, u32)]) {
+        let key = |&(batch, row): &(u32, u32)| self.0[batch as usize].row(row as usize);
+        places.sort_by(|a, b| key(a).cmp(&key(b)));
     }
 }
 

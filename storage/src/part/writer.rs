@@ -5,10 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
-use arrow::error::ArrowError;
 use object_store::path::Path as Location;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -21,22 +19,20 @@ use crate::error::Error;
 use crate::files::file::{Draft, Files};
 use crate::name::unique;
 use crate::part::file::{NewPart, Part};
+use crate::part::gather::Gather;
 use crate::part::sort::Keys;
 use crate::part::trace_index::{self, TraceIndex, TraceIndexBuilder};
 use crate::part::{encoding, sort, stats};
 
 /// Rows that are put in order at once: bounds what is held twice while a part is written.
-const CHUNK_ROWS: usize = 16 << 10;
+const CHUNK_ROWS: usize = 8 << 10;
 
-/// Parts of one flush of a table at most: each is a file of its own, and each row of a commit. A request may spread over
-/// thousands of days, by a wrong clock or to do harm.
-const DAYS_MAX: usize = 32;
-/// Once there are more, a day has a part of its own from so many rows on.
-const DAY_ROWS_MIN: usize = 64;
+/// A row: which batch, which row of it.
+type Place = (u32, u32);
 
-/// Writes rows (columns of [`Table::schema`]) to one part per UTC day below the data root; rows without a time
-/// (zero or less), and those of days that are too many, belong to the day they were received. Every file and its directory is durable on return; on an error
-/// those already written stay behind unnamed.
+/// Writes rows (columns of [`Table::schema`]) to one part per UTC day below the data root, in the order of the table's
+/// sort keys; rows without a time (zero or less) belong to the day they were received. Every file and its directory is
+/// durable on return; on an error those already written stay behind unnamed.
 pub(crate) fn write_parts(
     files: &dyn Files,
     tenant: &TenantId,
@@ -44,43 +40,37 @@ pub(crate) fn write_parts(
     batches: &[RecordBatch],
     received: UnixNano,
 ) -> Result<Vec<NewPart>, Error> {
-    let schema = table.schema();
-    if let Some(odd) = batches.iter().find(|batch| batch.schema().fields() != schema.fields()) {
-        let detail = format!("rows for {table} have other columns: {}", odd.schema());
-        return Err(ArrowError::SchemaError(detail).into());
-    }
-    // One batch with one dictionary per column: a chunk of rows then costs its rows, however many batches there were.
-    let rows = concat_batches(&schema, batches)?;
-    let mut days = split(table, &rows, received)?;
+    let gather = Gather::new(table, batches.iter().collect())?;
+    let mut days = split(table, batches, received)?;
     if days.is_empty() {
         return Ok(Vec::new());
     }
-    if sort::is_sorted_when_fresh(table) {
-        let keys = Keys::read(table, &rows)?;
-        for numbers in days.values_mut() {
-            keys.sort(numbers);
-        }
+    let keys = Keys::read(table, batches)?;
+    for places in days.values_mut() {
+        keys.sort(places);
     }
-    let write = |(date, numbers): (String, Vec<u32>)| {
-        let mut writer = PartWriter::create(files, tenant, table, &date, numbers.len())?;
-        if sort::is_sorted_when_fresh(table) {
-            writer.note_order();
-        }
-        for chunk in numbers.chunks(CHUNK_ROWS) {
-            writer.write(&take_record_batch(&rows, &UInt32Array::from(chunk.to_vec()))?)?;
+    drop(keys);
+    let write = |(date, places): (String, Vec<Place>)| {
+        let mut writer = PartWriter::create(files, tenant, table, &date, places.len())?;
+        writer.note_order();
+        for chunk in places.chunks(CHUNK_ROWS) {
+            let chunk: Vec<_> = chunk.iter().map(|&(batch, row)| (batch as usize, row as usize)).collect();
+            writer.write(&gather.pick(&chunk)?)?;
         }
         writer.finish(received)
     };
     days.into_iter().map(write).collect()
 }
 
-fn split(table: Table, rows: &RecordBatch, received: UnixNano) -> Result<BTreeMap<String, Vec<u32>>, Error> {
+fn split(table: Table, batches: &[RecordBatch], received: UnixNano) -> Result<BTreeMap<String, Vec<Place>>, Error> {
     const DAY_NS: i64 = 86_400_000_000_000;
-    let mut days: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
-    let times = rows.column(rows.schema().index_of(table.time_column())?).as_primitive::<Int64Type>();
-    for (number, &time) in (0..).zip(times.values()) {
-        let dated = if time > 0 { time } else { received.0 };
-        days.entry(dated.div_euclid(DAY_NS)).or_default().push(number);
+    let mut days: BTreeMap<i64, Vec<Place>> = BTreeMap::new();
+    for (batch, rows) in (0..).zip(batches) {
+        let times = rows.column(rows.schema_ref().index_of(table.time_column())?).as_primitive::<Int64Type>();
+        for (row, &time) in (0..).zip(times.values()) {
+            let dated = if time > 0 { time } else { received.0 };
+            days.entry(dated.div_euclid(DAY_NS)).or_default().push((batch, row));
+        }
     }
     gather(&mut days, received.0.div_euclid(DAY_NS));
     Ok(days.into_iter().map(|(day, rows)| (UnixNano(day.saturating_mul(DAY_NS)).date(), rows)).collect())

@@ -43,6 +43,7 @@ fn work(rig: &Rig, random: &mut SmallRng, truth: &mut Truth) {
     for _ in 0..random.random_range(1..12) {
         match random.random_range(0..10) {
             0 => drop(rig.core().flush_step()),
+            2 => while rig.core().gather_step(false) {},
             1 => {
                 let stored = rig.texts(Table::Exceptions).len() as u64;
                 truth.derived = truth.derived.max(stored);

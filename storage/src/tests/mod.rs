@@ -21,6 +21,7 @@
 //! | `bucket.rs` | the whole store on such an object store, alone and shared by several servers |
 //! | `backup.rs` | a backup holds what was acknowledged before it, and becomes a store again |
 //! | `outsider.rs` | what other readers of Delta tables see |
+//! | `gather.rs` | small batches become larger ones unnoticed |
 //! | `parts.rs` | what they stand on |
 //! | `tap.rs` | taps see every request once per start, in order |
 //! | `traces.rs` | a trace is looked for where it is, whatever is known of it |
@@ -48,6 +49,7 @@ mod flaky;
 mod flip;
 mod hold;
 mod late;
+mod gather;
 mod parts;
 mod race;
 mod power;

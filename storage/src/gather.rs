@@ -1,0 +1,88 @@
+//! One step of the gatherer: many small pieces of the tail become one, off the way of requests.
+//!
+//! Deliberately changes no row and no order: a snapshot sees the same rows before and after. A flush that comes first
+//! takes the small pieces as they are.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+use tracelake_model::{Batch, Table, TenantId};
+
+use crate::core::Core;
+use crate::error::Error;
+use crate::generation::Piece;
+use crate::part::gather::Gather;
+use crate::tail::{Run, Tail};
+
+/// Which tables have small pieces to gather, each at most once per run.
+#[derive(Debug, Default)]
+pub(crate) struct GatherSignal {
+    state: Mutex<Ripe>,
+    ready: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Ripe {
+    tables: VecDeque<(TenantId, Table)>,
+    stopped: bool,
+}
+
+impl GatherSignal {
+    /// Tables that are worth a step.
+    pub(crate) fn offer(&self, tables: Vec<(TenantId, Table)>) {
+        if !tables.is_empty() {
+            self.state.lock().tables.extend(tables);
+            self.ready.notify_one();
+        }
+    }
+
+    /// Ends the gatherer; what is left stays as it is.
+    pub(crate) fn stop(&self) {
+        self.state.lock().stopped = true;
+        self.ready.notify_all();
+    }
+
+    fn next(&self, wait: bool) -> Option<(TenantId, Table)> {
+        let mut state = self.state.lock();
+        while wait && state.tables.is_empty() && !state.stopped {
+            self.ready.wait(&mut state);
+        }
+        if state.stopped { None } else { state.tables.pop_front() }
+    }
+}
+
+impl Core {
+    /// Gathers the small pieces of one table; with `wait` waits for one that has enough. `false` when there is none.
+    pub(crate) fn gather_step(&self, wait: bool) -> bool {
+        let Some((tenant, table)) = self.gathering.next(wait) else { return false };
+        loop {
+            let Some(run) = self.tail.lock().run(&tenant, table) else { return true };
+            let gathered = gather(&run);
+            self.tail.lock().settle(&run, gathered);
+        }
+    }
+}
+
+/// Gathers all that is worth it in a tail that nobody else uses yet.
+pub(crate) fn gather_ripe(tail: &mut Tail) {
+    for (tenant, table) in tail.take_ripe() {
+        while let Some(run) = tail.run(&tenant, table) {
+            let gathered = gather(&run);
+            tail.settle(&run, gathered);
+        }
+    }
+}
+
+/// The run as one piece. Nothing is lost where that fails: its pieces stay.
+fn gather(run: &Run) -> Option<Piece> {
+    let gathered = || -> Result<Piece, Error> {
+        let batches = run.pieces.iter().map(Piece::rows).collect();
+        let rows = Gather::new(run.table, batches)?.all()?;
+        let batch = Batch::new(run.table, rows).map_err(|error| Error::Flush(error.to_string()))?;
+        Ok(Piece::of(&Arc::from([batch]), 0))
+    };
+    gathered()
+        .inspect_err(|error| tracing::warn!(%error, table = %run.table, "small batches stay in memory one by one"))
+        .ok()
+}
