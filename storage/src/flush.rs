@@ -6,15 +6,13 @@
 
 use std::sync::atomic::Ordering;
 
-use arrow::array::RecordBatch;
-use tracelake_model::{Position, Table};
+use tracelake_model::Position;
 
 use crate::core::Core;
 use crate::disk;
 use crate::error::Error;
-use crate::part::writer::write_parts;
+use crate::mover::Mover;
 use crate::signal::FlushReport;
-use crate::tail::Work;
 
 /// The name under which the audit table's log remembers its last `seq`.
 pub(crate) const AUDIT_SEQ: &str = "audit_seq";
@@ -58,6 +56,8 @@ impl Core {
     /// Moves everything that is visible now to parts. Deliberately lets no segment go: taps may need them.
     pub(crate) fn move_tail(&self, report: &mut FlushReport) -> Result<(), Error> {
         let target = self.tail.lock().visible();
+        let (files, clock, pass) = (self.files.as_ref(), self.clock.as_ref(), |point| self.pass(point));
+        let mover = Mover { files, logs: &self.logs, tail: &self.tail, clock, pass: &pass };
         let mut outcome = Ok(());
         // Rows that a failed flush left behind go first, so the newest ones may need a second round.
         while outcome.is_ok() && self.tail.lock().first_needed() <= target {
@@ -68,52 +68,10 @@ impl Core {
                 break;
             }
             for mut work in frozen {
-                outcome = outcome.and(self.flush_tenant(&mut work, report));
+                outcome = outcome.and(mover.run(&mut work, report));
             }
         }
         outcome
-    }
-
-    fn flush_tenant(&self, work: &mut Work, report: &mut FlushReport) -> Result<(), Error> {
-        let mut outcome = Ok(());
-        for table in Table::ALL {
-            if work.extent.has(table) && !work.flushed.contains(table) {
-                // One table's failure must not hold up the others.
-                outcome = outcome.and(self.flush_table(work, table, report));
-            }
-        }
-        outcome
-    }
-
-    fn flush_table(&self, work: &mut Work, table: Table, report: &mut FlushReport) -> Result<(), Error> {
-        let shared = self.logs.get(&work.tenant, table)?;
-        let last = Position(work.extent.last);
-        // Taken out, so that their memory is free as soon as the tail lets them go.
-        let pieces = std::mem::take(&mut work.rows[table as usize]);
-        let mut log = shared.lock();
-        // What stands already is not written again; a commit that failed half-way is settled by the log itself.
-        if log.flushed() < last {
-            let rows: Vec<RecordBatch> = pieces.iter().map(|piece| piece.rows().clone()).collect();
-            let parts = write_parts(self.files.as_ref(), &work.tenant, table, &rows, work.extent.received)?;
-            self.pass(Point::PartsWritten)?;
-            let streams = work.extent.derived(table).map(|(source, position)| (self.logs.stream(source), position));
-            let mut derived: Vec<_> = streams.collect();
-            if table == Table::Audit && work.extent.audit_seq > 0 {
-                derived.push((AUDIT_SEQ.to_owned(), work.extent.audit_seq));
-            }
-            let derived: Vec<_> = derived.iter().map(|(source, position)| (source.as_str(), *position)).collect();
-            self.traces.insert_all(&parts);
-            let live = log.append(&parts, last, &derived, self.clock.now())?;
-            self.erasing.note(&work.tenant, table, &parts);
-            report.rows += rows.iter().map(|rows| rows.num_rows() as u64).sum::<u64>();
-            report.parts += live.len() as u64;
-            report.bytes += live.iter().map(|part| part.bytes).sum::<u64>();
-        }
-        self.pass(Point::Committed)?;
-        // The log stays locked, so that nobody shows an older list of parts after this one.
-        self.tail.lock().replace(&work.tenant, table, log.live());
-        drop(log);
-        self.pass(Point::Replaced)
     }
 
     /// Lets segments go that neither tables nor taps need; what they knew of payloads is saved first.

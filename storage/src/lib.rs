@@ -7,11 +7,12 @@
 //! |---|---|
 //! | `store.rs` | [`Store`]: the door, and the write path on one page |
 //! | `core.rs` | what the threads share; who may append now |
-//! | `write.rs` `flush.rs` `tap.rs` `driver.rs` | the steps: to disk, to parts, to taps; the threads that repeat them |
+//! | `write.rs` `flush.rs` `mover.rs` `tap.rs` `driver.rs` | the steps: to disk, to parts, to taps; the threads that repeat them |
 //! | `upkeep.rs` `keeper.rs` `plan.rs` `compact.rs` `retain.rs` `sweep.rs` `follow.rs` | what runs beside: which parts to merge, merging them, removing old ones, deleting files; seeing other servers' commits |
 //! | `erase.rs` `erasure.rs` `erasing.rs` | delete by query: doing it; what is asked and answered; which run |
 //! | `hold.rs` `holding.rs` | legal holds; their documents |
 //! | `open.rs` `replay.rs` | a data directory opened, its log replayed |
+//! | `open.rs` `replay.rs` `relief.rs` | a data directory opened, its log replayed within the memory's limit |
 //! | `queue.rs` `feed.rs` `signal.rs` | what waits for the writer, for taps, for the flusher |
 //! | `dedup.rs` `audit.rs` `derived.rs` `rows.rs` | payloads seen before; audit numbers; derived rows; frames to rows |
 //! | `tail.rs` `snapshot.rs` | rows that are in no part yet; [`Snapshot`]: parts and tail of one instant |
@@ -62,6 +63,7 @@ mod generation;
 mod home;
 mod keeper;
 mod logs;
+mod mover;
 mod name;
 mod open;
 mod part;
@@ -70,6 +72,7 @@ mod plan;
 mod quarantine;
 mod queue;
 mod reads;
+mod relief;
 mod replay;
 mod retain;
 mod rows;

@@ -23,7 +23,7 @@ use crate::keeper::Keeper;
 use crate::logs::Logs;
 use crate::quarantine;
 use crate::queue::Queue;
-use crate::replay::Replay;
+use crate::replay::{Place, Replayed, replay};
 use crate::seam::Seams;
 use crate::signal::{FlushReport, FlushSignal};
 use crate::table::action::Keep;
@@ -82,9 +82,9 @@ fn open_as_it_is(config: Config, seams: &Seams) -> Result<Core, Error> {
     quarantine::remember(seams.files.as_ref(), &register)?;
     let mut dedup = Dedup::new(config.dedup_window, config.dedup_hashes_max);
     load_hashes(files, &wal_dir, &mut dedup, &register)?;
-    let mut replay = Replay::new(seams, &wal_dir, &logs, dedup, ids.first());
-    let recovery = recover(files, &wal_dir, &ids, &mut |located| replay.apply(&located))?;
-    let (next, tail, dedup, undecodable) = replay.finish(recovery.next);
+    let place = Place { wal_dir: &wal_dir, first: ids.first(), tail_bytes: config.tail_bytes };
+    let (recovery, Replayed { next, tail, dedup, undecodable }) =
+        replay(seams, place, &logs, dedup, |each| recover(files, &wal_dir, &ids, each))?;
     let counters = Counters::default();
     counters.set_losses(&recovery.damage, undecodable);
     let segments = Segments::open(Arc::clone(&seams.disk), &wal_dir, config.wal_segment_bytes, recovery.segments)

@@ -14,44 +14,95 @@ use crate::error::Error;
 use crate::flush::AUDIT_SEQ;
 use crate::gather::gather_ripe;
 use crate::logs::Logs;
+use crate::relief::Relief;
 use crate::rows::{memory_bytes, rows_of};
 use crate::seam::Seams;
 use crate::tail::{Arrival, Tail};
 use crate::wal::header::FrameHeader;
-use crate::wal::reader::Located;
+use crate::wal::reader::{Located, Recovery};
 
 /// A replay under way.
-pub(crate) struct Replay<'a> {
+struct Replay<'a> {
     decoder: &'a dyn Decoder,
     disk: &'a dyn Disk,
     wal_dir: &'a Path,
     flushed: HashMap<(TenantId, Table), u64>,
     /// Positions below it stand in the tables, under an earlier id of the log.
     first: u64,
-    tail: Tail,
+    relief: &'a Relief<'a>,
+    /// Whether every frame so far is known to be on disk.
+    durable: bool,
     dedup: Dedup,
     undecodable: u64,
 }
 
-impl<'a> Replay<'a> {
-    /// Begins with what the tables hold; rows before position `first` are all in them.
-    pub(crate) fn new(seams: &'a Seams, wal_dir: &'a Path, logs: &Logs, dedup: Dedup, first: u64) -> Self {
-        let (mut tail, mut flushed) = (Tail::default(), HashMap::new());
-        for (tenant, table, log) in logs.all() {
-            let log = log.lock();
-            tail.set_parts(&tenant, table, log.live());
-            tail.raise_audit_seq(&tenant, log.derived(AUDIT_SEQ));
-            flushed.insert((tenant, table), log.flushed().0);
-        }
-        for (tenant, seq) in logs.derived_in_closed(AUDIT_SEQ) {
-            tail.raise_audit_seq(&tenant, seq);
-        }
-        let (decoder, disk) = (seams.decoder.as_ref(), seams.disk.as_ref());
-        Self { decoder, disk, wal_dir, flushed, first, tail, dedup, undecodable: 0 }
-    }
+/// What a replay gathered.
+pub(crate) struct Replayed {
+    /// The position that the next frame gets: as the log says, or later when tables are further.
+    pub(crate) next: u64,
+    pub(crate) tail: Tail,
+    pub(crate) dedup: Dedup,
+    /// Frames that could not be decoded.
+    pub(crate) undecodable: u64,
+}
 
+/// Where a replay stands: rows before position `first` are all in the tables.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) wal_dir: &'a Path,
+    pub(crate) first: u64,
+    pub(crate) tail_bytes: u64,
+}
+
+/// Hands each sound frame of the log, which `recover` reads, to tail and dedup window. Beyond `tail_bytes` rows move to
+/// parts on the way.
+pub(crate) fn replay(
+    seams: &Seams,
+    place: Place<'_>,
+    logs: &Logs,
+    dedup: Dedup,
+    recover: impl FnOnce(&mut dyn FnMut(Located) -> Result<(), Error>) -> Result<Recovery, Error>,
+) -> Result<(Recovery, Replayed), Error> {
+    let (tail, flushed) = as_tables_say(logs);
+    let far = flushed.values().copied().max().unwrap_or(0);
+    let relief = Relief::new(seams, logs, tail, place.tail_bytes);
+    let (decoder, disk) = (seams.decoder.as_ref(), seams.disk.as_ref());
+    let Place { wal_dir, first, .. } = place;
+    let mut replay =
+        Replay { decoder, disk, wal_dir, flushed, first, relief: &relief, durable: true, dedup, undecodable: 0 };
+    let recovery = relief.beside(|hand_on| {
+        recover(&mut |located| {
+            replay.durable &= located.durable;
+            if replay.durable {
+                relief.relieve(hand_on);
+            }
+            replay.apply(&located)
+        })
+    })?;
+    let Replay { dedup, undecodable, .. } = replay;
+    let mut tail = relief.tail.into_inner();
+    let next = recovery.next.max(far + 1);
+    tail.see(next - 1);
+    Ok((recovery, Replayed { next, tail, dedup, undecodable }))
+}
+
+fn as_tables_say(logs: &Logs) -> (Tail, HashMap<(TenantId, Table), u64>) {
+    let (mut tail, mut flushed) = (Tail::default(), HashMap::new());
+    for (tenant, table, log) in logs.all() {
+        let log = log.lock();
+        tail.set_parts(&tenant, table, log.live());
+        tail.raise_audit_seq(&tenant, log.derived(AUDIT_SEQ));
+        flushed.insert((tenant, table), log.flushed().0);
+    }
+    for (tenant, seq) in logs.derived_in_closed(AUDIT_SEQ) {
+        tail.raise_audit_seq(&tenant, seq);
+    }
+    (tail, flushed)
+}
+
+impl Replay<'_> {
     /// Takes one frame in.
-    pub(crate) fn apply(&mut self, located: &Located) -> Result<(), Error> {
+    fn apply(&mut self, located: &Located) -> Result<(), Error> {
         let (header, position) = (&located.header, located.position);
         let (mut audit_seq, mut derived) = (None, None);
         match header {
@@ -68,8 +119,9 @@ impl<'a> Replay<'a> {
         let batches = self.rows_behind(located)?;
         let bytes = memory_bytes(&batches);
         let (tenant, received, batches) = (header.tenant().clone(), header.received(), Arc::from(batches));
-        self.tail.push(&Arrival { position, tenant, received, batches, bytes, audit_seq, derived });
-        gather_ripe(&mut self.tail);
+        let mut tail = self.relief.tail.lock();
+        tail.push(&Arrival { position, tenant, received, batches, bytes, audit_seq, derived });
+        gather_ripe(&mut tail);
         Ok(())
     }
 
@@ -103,13 +155,5 @@ impl<'a> Replay<'a> {
         let path = self.wal_dir.join(&name);
         tracing::error!(path = %path.display(), position = located.position, "the frame is set aside");
         replace(self.disk, self.wal_dir, &name, &content).map_err(Error::io("write", &path))
-    }
-
-    /// The position that the next frame gets (`next` as the log says, or later when tables are further), what was
-    /// gathered, and how many frames could not be decoded.
-    pub(crate) fn finish(mut self, next: u64) -> (u64, Tail, Dedup, u64) {
-        let next = self.flushed.values().copied().max().map_or(next, |flushed| next.max(flushed + 1));
-        self.tail.see(next - 1);
-        (next, self.tail, self.dedup, self.undecodable)
     }
 }

@@ -22,6 +22,7 @@
 //! | `backup.rs` | a backup holds what was acknowledged before it, and becomes a store again |
 //! | `outsider.rs` | what other readers of Delta tables see |
 //! | `gather.rs` | small batches become larger ones unnoticed |
+//! | `replay.rs` | a log larger than memory is read again within the limit |
 //! | `parts.rs` | what they stand on |
 //! | `tap.rs` | taps see every request once per start, in order |
 //! | `traces.rs` | a trace is looked for where it is, whatever is known of it |
@@ -54,6 +55,7 @@ mod parts;
 mod race;
 mod power;
 mod remote;
+mod replay;
 mod retain;
 mod rig;
 mod script;

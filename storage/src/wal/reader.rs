@@ -20,6 +20,8 @@ use crate::wal::segment::Segment;
 pub(crate) struct Located {
     /// Its place in the log.
     pub(crate) position: u64,
+    /// Whether a sync is known to have covered it before it was read; else one will before the log is open.
+    pub(crate) durable: bool,
     /// Its header.
     pub(crate) header: FrameHeader,
     /// Its payload, a slice of its segment.
@@ -189,13 +191,14 @@ impl Walk<'_> {
             if sequence > self.expected && !self.lost(sequence - 1, path) {
                 break;
             }
-            let Some(located) = read(self.id, spot, content, path) else {
+            let Some(mut located) = read(self.id, spot, content, path) else {
                 if self.lost(sequence, path) {
                     continue;
                 }
                 break;
             };
             if sequence > self.known {
+                located.durable = false;
                 uncertain.push(spot);
             }
             if located.header.observable() {
@@ -226,7 +229,9 @@ impl Walk<'_> {
 fn read(id: WalId, spot: Spot, content: &Bytes, path: &Path) -> Option<Located> {
     let (header, payload) = spot.body(id, content)?;
     match FrameHeader::decode(header) {
-        Ok(header) => Some(Located { position: spot.head.sequence, header, payload: content.slice(payload) }),
+        Ok(header) => {
+            Some(Located { position: spot.head.sequence, durable: true, header, payload: content.slice(payload) })
+        }
         Err(detail) => {
             tracing::error!(path = %path.display(), position = spot.head.sequence, detail, "unreadable frame");
             None
@@ -266,7 +271,7 @@ pub(crate) fn read_range(
                 .body(id, &content)
                 .and_then(|(header, payload)| Some((FrameHeader::decode(header).ok()?, content.slice(payload))));
             match body {
-                Some((header, payload)) => each(Located { position: sequence, header, payload }),
+                Some((header, payload)) => each(Located { position: sequence, durable: true, header, payload }),
                 None => tracing::error!(path = %path.display(), sequence, "a frame cannot be read again"),
             }
         }
