@@ -148,6 +148,21 @@ impl Client {
         self.patience.spend(get).await
     }
 
+    /// The last bytes of an object, all of it if it has no more, and how many it has in all.
+    pub(crate) async fn get_tail(&self, at: &Location, bytes: u64) -> Result<(Bytes, u64), Error> {
+        let get = || async {
+            let options = GetOptions { range: Some(GetRange::Suffix(bytes)), ..GetOptions::default() };
+            let got = self.store.get_opts(at, options).await?;
+            let size = got.meta.size;
+            let content = got.bytes().await?;
+            if content.len() as u64 != bytes.min(size) {
+                return Err(unsettled(format!("{at}: the last {} of {size} bytes came", content.len())));
+            }
+            Ok((content, size))
+        };
+        self.patience.spend(get).await
+    }
+
     /// What is known of an object without reading it.
     pub(crate) async fn head(&self, at: &Location) -> Result<ObjectMeta, Error> {
         self.patience.spend(|| self.store.head(at)).await

@@ -170,7 +170,7 @@ impl Files for DiskFiles {
     }
 
     fn object_store(&self) -> Arc<dyn ObjectStore> {
-        Arc::new(DiskStore::new(self.clone()))
+        Arc::new(DiskStore::new(Arc::new(self.clone())))
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::DateTime;
@@ -14,17 +15,16 @@ use object_store::{
     ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use crate::files::disk::DiskFiles;
 use crate::files::file::{Files, Found};
 
 const NAME: &str = "disk";
 
 /// The directory.
 #[derive(Clone, Debug)]
-pub(crate) struct DiskStore(DiskFiles);
+pub(crate) struct DiskStore(Arc<dyn Files>);
 
 impl DiskStore {
-    pub(crate) fn new(files: DiskFiles) -> Self {
+    pub(crate) fn new(files: Arc<dyn Files>) -> Self {
         Self(files)
     }
 

@@ -1,8 +1,8 @@
 //! An object that is read here and there, a block at a time.
 //!
-//! Parquet asks for many small ranges; the store is asked for whole blocks, each once. What came stays in an unlinked
-//! file below the data directory while the object is open (small objects in memory), so a merge of large parts holds
-//! no more memory than one of local files. Deliberately shares nothing between two openings: parts are merged once.
+//! Parquet asks for many small ranges, the last ones first; the store is asked for the end and for whole blocks, each
+//! once. Blocks stay in an unlinked file below the data directory while the object is open, so a merge of large parts
+//! holds little more memory than one of local files. Deliberately shares nothing between two openings: parts are merged once.
 
 use std::fmt;
 use std::io;
@@ -23,8 +23,8 @@ use crate::name::unique;
 
 /// Bytes that are asked for at once.
 const BLOCK_BYTES: u64 = 4 << 20;
-/// An object of so many bytes is held in memory.
-const MEMORY_BYTES_MAX: u64 = 256 << 10;
+/// Bytes at the end that are read when an object is opened and held in memory: a part's footer, a small part whole.
+const TAIL_BYTES: u64 = 256 << 10;
 /// Bytes of all open objects below the data directory; a merge takes as many as a few parts, 128 MiB each.
 const SPOOL_BYTES_MAX: u64 = 2 << 30;
 
@@ -75,28 +75,23 @@ impl Drop for Room {
 /// An open object.
 pub(crate) struct SpooledFile {
     client: Client,
+    spool: Spool,
     at: Location,
     bytes: u64,
-    kept: Kept,
-}
-
-/// Where its blocks are.
-enum Kept {
-    /// All of it, in memory.
-    Memory(Bytes),
-    /// In a file; which blocks have come.
-    File(Room, Mutex<Vec<bool>>),
+    /// Its end, where the footer of a part is; of a small object all.
+    tail: Bytes,
+    /// The blocks before it, once one was asked for, and which have come.
+    blocks: Mutex<Option<(Room, Vec<bool>)>>,
 }
 
 impl SpooledFile {
-    /// Opens an object by reading its first block, which tells how large it is.
+    /// Opens an object by reading its end, which tells how large it is.
     pub(crate) fn open(client: Client, spool: &Spool, at: Location) -> io::Result<Self> {
         let (asked, from) = (client.clone(), at.clone());
-        let first = client.wait(async move { asked.get_range(&from, 0..BLOCK_BYTES).await })?;
-        let (block, bytes) = match first {
-            Ok(first) => first,
-            // Of an empty object no range can be had.
+        let (tail, bytes) = match client.wait(async move { asked.get_tail(&from, TAIL_BYTES).await })? {
+            Ok(read) => read,
             Err(fault @ (Error::NotFound { .. } | Error::PermissionDenied { .. })) => return Err(told(fault)),
+            // Of an empty object no range can be had.
             Err(fault) => {
                 let (asked, from) = (client.clone(), at.clone());
                 let meta = client.wait(async move { asked.head(&from).await })?.map_err(told)?;
@@ -106,14 +101,21 @@ impl SpooledFile {
                 (Bytes::new(), 0)
             }
         };
-        if bytes <= MEMORY_BYTES_MAX {
-            return Ok(Self { client, at, bytes, kept: Kept::Memory(block) });
-        }
-        let room = spool.take(bytes)?;
-        let mut came = vec![false; usize::try_from(bytes.div_ceil(BLOCK_BYTES)).map_err(io::Error::other)?];
-        room.write(0, &block)?;
-        came[0] = true;
-        Ok(Self { client, at, bytes, kept: Kept::File(room, Mutex::new(came)) })
+        Ok(Self { client, spool: spool.clone(), at, bytes, tail, blocks: Mutex::default() })
+    }
+
+    /// Reads a range that begins before the tail.
+    fn read_blocks(&self, offset: u64, len: usize) -> io::Result<Bytes> {
+        let mut blocks = self.blocks.lock();
+        let (room, came) = match &mut *blocks {
+            Some(blocks) => blocks,
+            none => {
+                let count = usize::try_from(self.bytes.div_ceil(BLOCK_BYTES)).map_err(io::Error::other)?;
+                none.insert((self.spool.take(self.bytes)?, vec![false; count]))
+            }
+        };
+        self.fetch(room, came, offset, offset + len as u64)?;
+        room.read(offset, len)
     }
 
     /// Has the blocks of a range come.
@@ -158,16 +160,13 @@ impl Source for SpooledFile {
         if len == 0 {
             return Ok(Bytes::new());
         }
-        let end = offset + len as u64;
-        match &self.kept {
-            Kept::Memory(content) => {
-                let start = usize::try_from(offset).map_err(io::Error::other)?;
-                Ok(content.slice(start..start + len))
+        let tail_at = self.bytes - self.tail.len() as u64;
+        match offset.checked_sub(tail_at).map(usize::try_from) {
+            Some(start) => {
+                let start = start.map_err(io::Error::other)?;
+                Ok(self.tail.slice(start..start + len))
             }
-            Kept::File(room, came) => {
-                self.fetch(room, &mut came.lock(), offset, end)?;
-                room.read(offset, len)
-            }
+            None => self.read_blocks(offset, len),
         }
     }
 }

@@ -179,11 +179,12 @@ impl TableLog {
         for new in commit.added {
             // After a long sleep another server may have taken them for files of a flush that died.
             let at = &new.part.location;
-            match self.files.open(at) {
+            match self.files.bytes(at) {
                 Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
                     return Err(Error::Flush(format!("{at} is gone before its commit, its rows are written again")));
                 }
-                opened => drop(opened.map_err(Error::io("open", &self.files.path(at)))?),
+                Err(fault) => return Err(Error::io("measure", &self.files.path(at))(fault)),
+                Ok(_) => {}
             }
         }
         let entry = action::encode(&self.at, self.preamble(now)?, commit, now)?;
