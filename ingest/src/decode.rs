@@ -25,7 +25,8 @@ use crate::wire::span::Span;
 use crate::wire::value::Walk;
 
 /// The version of what this build decodes to. Grows when the same bytes would yield other rows.
-pub(crate) const VERSION: u16 = 1;
+/// 2: the limit of attributes, and the sender's counts of dropped ones, hold for everything that has attributes.
+pub(crate) const VERSION: u16 = 2;
 
 /// The decoder that storage replays its WAL with.
 pub fn decoder() -> Arc<dyn Decoder> {
@@ -35,6 +36,8 @@ pub fn decoder() -> Arc<dyn Decoder> {
 /// What decoding depends on besides the plain bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Context {
+    /// Which decoder accepted it.
+    pub(crate) decoder: u16,
     /// Which request it is.
     pub(crate) signal: Signal,
     /// How it is written.
@@ -43,6 +46,18 @@ pub(crate) struct Context {
     pub(crate) received: UnixNano,
     /// Limits in force.
     pub(crate) limits: DecodeLimits,
+}
+
+impl Context {
+    /// Whether attributes are counted wherever they stand. Decoder 1 did so for spans, their events and links, and logs.
+    fn counts_all(&self) -> bool {
+        self.decoder > 1
+    }
+
+    /// Limits for what else has attributes.
+    fn limits_elsewhere(&self) -> DecodeLimits {
+        if self.counts_all() { self.limits } else { DecodeLimits { attributes: u32::MAX, ..self.limits } }
+    }
 }
 
 /// What a payload decoded to.
@@ -70,6 +85,7 @@ fn replay(header: &Header, payload: &Bytes) -> Result<Vec<Batch>, Error> {
     }
     let plain = inflate(header.encoding, payload, header.limits.request_bytes, |_| Ok(()))?;
     let context = Context {
+        decoder: header.decoder,
         signal: header.signal,
         content_type: header.content_type,
         received: header.received,
@@ -87,17 +103,17 @@ pub(crate) fn decode(context: Context, plain: &[u8]) -> Result<Decoded, Error> {
 }
 
 fn decode_protobuf(context: Context, plain: &[u8]) -> Result<Decoded, Error> {
-    let mut walk = Walk::new(context.limits);
+    let mut walk = Walk::new(context.limits, context.counts_all());
     let tally = Tally::new(context.limits);
     match context.signal {
         Signal::Traces => {
-            let mut visit = Traces { tally, rows: SpanRows::new(context.limits) };
+            let mut visit = Traces { tally, rows: SpanRows::new(context.limits, context.limits_elsewhere()) };
             walk_request(&mut walk, plain, &mut visit)?;
             let batches = batch(visit.rows.rows(), || visit.rows.finish())?;
             visit.tally.decoded(batches.into_iter().collect())
         }
         Signal::Metrics => {
-            let mut visit = Metrics { tally, rows: MetricRows::new(context.limits, context.received) };
+            let mut visit = Metrics { tally, rows: MetricRows::new(context.limits_elsewhere(), context.received) };
             walk_request(&mut walk, plain, &mut visit)?;
             let batches = batch(visit.rows.rows(), || visit.rows.finish())?;
             visit.tally.decoded(batches.into_iter().collect())
@@ -106,8 +122,9 @@ fn decode_protobuf(context: Context, plain: &[u8]) -> Result<Decoded, Error> {
             let mut visit = Logs {
                 tally,
                 all_audit: context.signal == Signal::Audit,
-                logs: LogRows::new(context.limits, context.received),
-                audit: AuditRows::new(context.limits, context.received),
+                counts_all: context.counts_all(),
+                logs: LogRows::new(context.limits, context.limits_elsewhere(), context.received),
+                audit: AuditRows::new(context.limits_elsewhere(), context.received),
             };
             walk_request(&mut walk, plain, &mut visit)?;
             let logs = batch(visit.logs.rows(), || visit.logs.finish())?;
@@ -188,6 +205,7 @@ impl<'a> Visit<'a> for Traces {
 struct Logs {
     tally: Tally,
     all_audit: bool,
+    counts_all: bool,
     logs: LogRows,
     audit: AuditRows,
 }
@@ -210,12 +228,15 @@ impl<'a> Visit<'a> for Logs {
     fn record(&mut self, walk: &mut Walk, message: &'a [u8], inherited: Option<Reason>) -> Result<(), Error> {
         self.tally.count()?;
         walk.begin(inherited);
-        let record = LogRecord::read(walk, message)?;
+        let mut record = LogRecord::read(walk, message)?;
         let timed = record.time_unix_nano != 0 || record.observed_unix_nano != 0;
         self.tally.timed |= timed || walk.fault() == Some(Reason::Time);
         if let Some(reason) = walk.fault() {
             self.tally.refuse(reason);
         } else if self.all_audit || is_audit(&record) {
+            if !self.counts_all {
+                record.dropped_attributes_count = 0;
+            }
             self.audit.push(record, self.logs.origin.text());
         } else {
             self.logs.push(record);

@@ -123,6 +123,7 @@ impl Export {
 
     async fn prepare(&self, door: Door, inbound: Inbound) -> Result<Prepared, Error> {
         let context = Context {
+            decoder: decode::VERSION,
             signal: door.signal,
             content_type: inbound.content_type,
             received: self.clock.now(),

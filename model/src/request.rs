@@ -68,7 +68,7 @@ pub struct DecodeLimits {
     pub request_bytes: u64,
     /// Records (spans, log records, points) of one request.
     pub records: u32,
-    /// Attributes of one record; further ones are dropped and counted.
+    /// Attributes of one record, event, link, point, exemplar, resource or scope; further ones are dropped and counted.
     pub attributes: u32,
     /// Bytes of one attribute value or body; longer text is cut and marked.
     pub value_bytes: u32,

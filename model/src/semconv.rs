@@ -132,6 +132,11 @@ pub const END_BEFORE_START: &str = "end before start";
 pub const NO_TIME: &str = "no time";
 /// The attribute that lists (comma-separated) the keys whose text was cut to `limits.value_bytes`.
 pub const CUT: &str = "tracelake.cut";
+/// The attribute that counts what is missing beside it, dropped by the sender or beyond `limits.attributes_per_record`,
+/// where the table has no column for that count: resources, scopes, points, exemplars, audit records.
+pub const DROPPED: &str = "tracelake.dropped";
+/// On points, the attribute that keeps series apart which differ in dropped attributes alone: XXH3-64 of those in hex.
+pub const DROPPED_HASH: &str = "tracelake.dropped_hash";
 
 #[cfg(test)]
 mod tests {

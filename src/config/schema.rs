@@ -198,7 +198,7 @@ pub(crate) const LIMITS: &[Setting] = &[
     },
     Setting {
         key: "attributes_per_record",
-        doc: "Attributes of one record; further ones are dropped and counted.",
+        doc: "Attributes of one record, event, link, point, exemplar, resource or scope; further ones are dropped and counted, in `tracelake.dropped` where no column counts them.",
         show: |config| show_count(config.ingest.limits.attributes.into()),
         set: |config, text| parse_small_count(text).map(|count| config.ingest.limits.attributes = count),
     },

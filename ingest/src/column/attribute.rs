@@ -38,10 +38,22 @@ impl Tidied {
 
 /// The last of equal keys wins (at every depth), attributes beyond the limit go, long text is cut.
 pub(crate) fn tidy(attributes: &mut Attributes<'_>, limits: &DecodeLimits) -> Tidied {
+    tidy_but(attributes, limits, |_| false)
+}
+
+/// As [`tidy`]; where some must go, those with a meaning of their own go last.
+pub(crate) fn tidy_but(
+    attributes: &mut Attributes<'_>,
+    limits: &DecodeLimits,
+    has_meaning: impl Fn(&str) -> bool,
+) -> Tidied {
     let mut tidied = Tidied::default();
     last_wins(attributes);
     let keep = usize::try_from(limits.attributes).unwrap_or(usize::MAX);
     let beyond = attributes.len().saturating_sub(keep);
+    if beyond > 0 {
+        attributes.sort_by_key(|(key, _)| !has_meaning(key));
+    }
     attributes.truncate(keep);
     tidied.dropped = u32::try_from(beyond).unwrap_or(u32::MAX);
     for (key, value) in attributes {
@@ -128,19 +140,27 @@ pub(crate) fn push_value(out: &mut String, value: &Any<'_>) {
             }
             out.push(']');
         }
-        Any::Map(entries) => push_object(out, entries, ""),
+        Any::Map(entries) => push_object(out, entries, &Tidied::default()),
     }
 }
 
-/// Appends a JSON object of attributes, with the list of cut keys as one more where there is one.
-pub(crate) fn push_object(out: &mut String, attributes: &Attributes<'_>, cut: &str) {
+/// Appends a JSON object of attributes, then what tidying found, where it found something. Such marks are ours: they
+/// replace any of the sender's.
+pub(crate) fn push_object(out: &mut String, attributes: &Attributes<'_>, tidied: &Tidied) {
     out.push('{');
     let start = out.len();
     for (key, value) in attributes {
-        push_entry(out, start, key, value);
+        let is_mark =
+            (*key == semconv::CUT && !tidied.cut.is_empty()) || (*key == semconv::DROPPED && tidied.dropped > 0);
+        if !is_mark {
+            push_entry(out, start, key, value);
+        }
     }
-    if !cut.is_empty() {
-        push_entry(out, start, semconv::CUT, &Any::Text(cut));
+    if !tidied.cut.is_empty() {
+        push_entry(out, start, semconv::CUT, &Any::Text(&tidied.cut));
+    }
+    if tidied.dropped > 0 {
+        push_entry(out, start, semconv::DROPPED, &Any::Int(i64::from(tidied.dropped)));
     }
     out.push('}');
 }
@@ -175,17 +195,28 @@ pub(crate) struct JsonColumn {
 }
 
 impl JsonColumn {
-    /// One row; the number of attributes dropped for being too many.
+    /// One row; the number of attributes dropped for being too many, which has a place of its own.
     pub(crate) fn push(&mut self, attributes: &mut Attributes<'_>, limits: &DecodeLimits) -> u32 {
+        let mut tidied = tidy(attributes, limits);
+        let dropped = std::mem::take(&mut tidied.dropped);
+        self.push_tidied(attributes, &tidied);
+        dropped
+    }
+
+    /// One row in which dropped attributes are told by a mark.
+    pub(crate) fn push_marked(&mut self, attributes: &mut Attributes<'_>, limits: &DecodeLimits) {
         let tidied = tidy(attributes, limits);
-        if attributes.is_empty() {
+        self.push_tidied(attributes, &tidied);
+    }
+
+    fn push_tidied(&mut self, attributes: &Attributes<'_>, tidied: &Tidied) {
+        if attributes.is_empty() && *tidied == Tidied::default() {
             self.column.append_null();
         } else {
             self.text.clear();
-            push_object(&mut self.text, attributes, &tidied.cut);
+            push_object(&mut self.text, attributes, tidied);
             self.column.append_value(&self.text);
         }
-        tidied.dropped
     }
 
     /// The column.

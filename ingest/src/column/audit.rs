@@ -66,6 +66,7 @@ const STATUS_ID: &str = "status_id";
 /// CloudTrail sets it on failure only, beside its `eventName`.
 const ERROR_CODE: &str = "errorCode";
 const EVENT_VERSION: &str = "eventVersion";
+const EVENT_SOURCE: &str = "eventSource";
 
 /// What an audit record says, as far as it says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,6 +85,15 @@ pub(crate) struct Said {
 /// Whether a log record is an audit record although it came as an ordinary one.
 pub(crate) fn is_audit(record: &LogRecord<'_>) -> bool {
     record.event_name.starts_with(PREFIX) || record.attributes.iter().any(|(key, _)| key.starts_with(PREFIX))
+}
+
+/// Whether an attribute's key is, or begins, a name that audit records are read by.
+pub(crate) fn has_meaning(key: &str) -> bool {
+    let lists =
+        [RECORD_ID, EVENT_NAME, ACTOR_ID, ACTOR_TYPE, ACTION, OUTCOME, TARGET_ID, TARGET_TYPE, SOURCE_ID, STATUS_CODE];
+    let mut names = lists.into_iter().flatten().copied().chain([STATUS_ID, ERROR_CODE, EVENT_VERSION, EVENT_SOURCE]);
+    key.starts_with(PREFIX)
+        || names.any(|name| name.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
 /// Reads what a record says.
@@ -114,7 +124,7 @@ fn outcome(record: &LogRecord<'_>) -> Option<String> {
         Some(Any::Int(2)) => return succeeded(false),
         _ => {}
     }
-    let is_cloud_trail = look(record, EVENT_VERSION).is_some() && look(record, "eventSource").is_some();
+    let is_cloud_trail = look(record, EVENT_VERSION).is_some() && look(record, EVENT_SOURCE).is_some();
     if is_cloud_trail { succeeded(look(record, ERROR_CODE).is_none()) } else { None }
 }
 

@@ -14,12 +14,12 @@ use std::sync::Arc;
 use arrow::array::{Int64Array, Int64Builder, StringBuilder};
 use aws_lc_rs::digest::{SHA256, digest};
 use tracelake_model::column as name;
-use tracelake_model::semconv::{CLOCK, CUT, NO_TIME};
+use tracelake_model::semconv::{CLOCK, NO_TIME};
 use tracelake_model::{Batch, DecodeLimits, SpanId, Table, TraceId, UnixNano, to_hex};
 
 use crate::column::assemble::Assemble;
-use crate::column::attribute::{push_object, push_text};
-use crate::column::audit::{Said, read};
+use crate::column::attribute::{Tidied, push_object, push_text};
+use crate::column::audit::{Said, has_meaning, read};
 use crate::column::interned::Interned;
 use crate::column::log::{tidy_record, time_of};
 use crate::column::resource::OriginText;
@@ -55,8 +55,6 @@ pub(crate) struct AuditRows {
 impl AuditRows {
     /// No row yet. `received` is the time of records that carry none.
     pub(crate) fn new(limits: DecodeLimits, received: UnixNano) -> Self {
-        // A record that is to prove something keeps every attribute.
-        let limits = DecodeLimits { attributes: u32::MAX, ..limits };
         Self {
             limits,
             received,
@@ -88,10 +86,11 @@ impl AuditRows {
 
     /// One record of an origin.
     pub(crate) fn push(&mut self, mut record: LogRecord<'_>, origin: &OriginText) {
-        let cut = tidy_record(&mut record, &self.limits).cut;
+        let mut tidied = tidy_record(&mut record, &self.limits, has_meaning);
+        tidied.dropped = tidied.dropped.saturating_add(record.dropped_attributes_count);
         let said = read(&record);
         let time = time_of(&record, self.received);
-        let attributes = attributes_text(&mut record, &cut);
+        let attributes = attributes_text(&mut record, &tidied);
         let mut body = String::new();
         push_text(&mut body, &record.body);
         let body = (record.body != Any::Empty).then_some(body);
@@ -204,7 +203,7 @@ impl Row {
 
 /// JSON text of all attributes. What the table has no column for, trace, span and severity, becomes an attribute too
 /// unless the sender uses its key.
-fn attributes_text(record: &mut LogRecord<'_>, cut: &str) -> String {
+fn attributes_text(record: &mut LogRecord<'_>, tidied: &Tidied) -> String {
     let trace_id = TraceId::from_bytes(record.trace_id).map(|id| id.to_string());
     let span_id = SpanId::from_bytes(record.span_id).map(|id| id.to_string());
     let severity = i64::from(record.severity_number);
@@ -217,7 +216,6 @@ fn attributes_text(record: &mut LogRecord<'_>, cut: &str) -> String {
         (CLOCK, no_time),
     ];
     let mut attributes = std::mem::take(&mut record.attributes);
-    attributes.retain(|(key, _)| cut.is_empty() || *key != CUT);
     for (key, value) in ours {
         if let Some(value) = value
             && attributes.iter().all(|(known, _)| *known != key)
@@ -226,6 +224,6 @@ fn attributes_text(record: &mut LogRecord<'_>, cut: &str) -> String {
         }
     }
     let mut text = String::new();
-    push_object(&mut text, &attributes, cut);
+    push_object(&mut text, &attributes, tidied);
     text
 }

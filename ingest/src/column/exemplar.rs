@@ -41,8 +41,6 @@ impl ExemplarColumn {
     #[expect(clippy::cast_precision_loss, reason = "`value` is the nearest double; `value_int` keeps the integer")]
     pub(crate) fn push(&mut self, exemplars: Vec<Exemplar<'_>>, limits: &DecodeLimits) {
         let present = !exemplars.is_empty();
-        // There is no count of dropped attributes here, so none is dropped.
-        let limits = DecodeLimits { attributes: u32::MAX, ..*limits };
         self.items += exemplars.len();
         for mut exemplar in exemplars {
             let (value, value_int) = match exemplar.value {
@@ -55,7 +53,7 @@ impl ExemplarColumn {
             self.value_int.append_option(value_int);
             self.trace_id.append_option(TraceId::from_bytes(exemplar.trace_id).map(|id| id.to_string()));
             self.span_id.append_option(SpanId::from_bytes(exemplar.span_id).map(|id| id.to_string()));
-            self.attributes.push(&mut exemplar.attributes, &limits);
+            self.attributes.push_marked(&mut exemplar.attributes, limits);
         }
         self.offsets.push(self.items, present);
     }

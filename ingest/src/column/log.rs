@@ -6,7 +6,7 @@ use tracelake_model::semconv::{CLOCK, CUT, NO_TIME};
 use tracelake_model::{Batch, DecodeLimits, SpanId, Table, TraceId, UnixNano};
 
 use crate::column::assemble::Assemble;
-use crate::column::attribute::{AttributeColumns, Tidied, cut, push_text, tidy};
+use crate::column::attribute::{AttributeColumns, Tidied, cut, push_text, tidy_but};
 use crate::column::interned::Interned;
 use crate::column::resource::OriginColumns;
 use crate::column::span::{known, nonempty};
@@ -40,8 +40,8 @@ pub(crate) struct LogRows {
 }
 
 impl LogRows {
-    /// No row yet. `received` is the time of records that carry none.
-    pub(crate) fn new(limits: DecodeLimits, received: UnixNano) -> Self {
+    /// No row yet. `elsewhere` bounds resources and scopes; `received` is the time of records that carry none.
+    pub(crate) fn new(limits: DecodeLimits, elsewhere: DecodeLimits, received: UnixNano) -> Self {
         Self {
             limits,
             received,
@@ -58,7 +58,7 @@ impl LogRows {
             span_id: BinaryBuilder::with_capacity(0, 0),
             flags: Int64Builder::with_capacity(0),
             attributes: AttributeColumns::log(),
-            origin: OriginColumns::new(limits),
+            origin: OriginColumns::new(elsewhere),
             dropped_attributes: Int64Builder::with_capacity(0),
         }
     }
@@ -70,7 +70,7 @@ impl LogRows {
 
     /// One record. Ids that are none are left out.
     pub(crate) fn push(&mut self, mut record: LogRecord<'_>) {
-        let tidied = tidy_record(&mut record, &self.limits);
+        let tidied = tidy_record(&mut record, &self.limits, |_| false);
         self.time.append_value(time_of(&record, self.received));
         self.observed.append_value(record.observed_unix_nano);
         self.severity_number.append_value(known(record.severity_number, SEVERITY_MAX));
@@ -129,9 +129,14 @@ impl LogRows {
     }
 }
 
-/// Tidies a record's attributes and cuts its body, which counts as the key `body`.
-pub(crate) fn tidy_record(record: &mut LogRecord<'_>, limits: &DecodeLimits) -> Tidied {
-    let mut tidied = tidy(&mut record.attributes, limits);
+/// Tidies a record's attributes and cuts its body, which counts as the key `body`. Where attributes must go, those with
+/// a meaning of their own go last.
+pub(crate) fn tidy_record(
+    record: &mut LogRecord<'_>,
+    limits: &DecodeLimits,
+    has_meaning: impl Fn(&str) -> bool,
+) -> Tidied {
+    let mut tidied = tidy_but(&mut record.attributes, limits, has_meaning);
     if cut(&mut record.body, limits.value_bytes) {
         tidied.add_cut(name::BODY);
     }

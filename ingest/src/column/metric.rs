@@ -5,17 +5,19 @@
 use arrow::array::{ArrayRef, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder};
 use arrow::datatypes::{Float64Type, Int64Type};
 use tracelake_model::column as name;
+use tracelake_model::semconv::DROPPED_HASH;
 use tracelake_model::{Batch, DecodeLimits, Table, UnixNano};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::column::assemble::Assemble;
-use crate::column::attribute::{push_object, tidy};
+use crate::column::attribute::{Tidied, push_object, tidy};
 use crate::column::exemplar::{ExemplarColumn, QuantileColumn};
 use crate::column::interned::Interned;
 use crate::column::resource::OriginColumns;
 use crate::column::sparse::NumberList;
 use crate::error::Error;
 use crate::wire::metric::{Buckets, Metric, MetricKind, Number, Point};
-use crate::wire::value::Attributes;
+use crate::wire::value::{Any, Attributes};
 
 /// Data points, column by column.
 pub(crate) struct MetricRows {
@@ -202,11 +204,22 @@ struct Shared {
     metadata: Option<i32>,
 }
 
-/// Appends a JSON object whose keys are in order. A point has no count of dropped attributes: none is dropped.
+/// Appends a JSON object whose keys are in order. Of too many attributes the first keys stay, whatever the order in which
+/// they were sent, and a hash of the others, so that one series stays one and two stay two.
 fn push_sorted(out: &mut String, attributes: &mut Attributes<'_>, limits: &DecodeLimits) {
-    let tidied = tidy(attributes, &DecodeLimits { attributes: u32::MAX, ..*limits });
+    let mut tidied = tidy(attributes, &DecodeLimits { attributes: u32::MAX, ..*limits });
     attributes.sort_by_key(|(key, _)| *key);
-    push_object(out, attributes, &tidied.cut);
+    let keep = usize::try_from(limits.attributes).unwrap_or(usize::MAX);
+    if attributes.len() <= keep {
+        return push_object(out, attributes, &tidied);
+    }
+    let mut kept: Attributes<'_> = attributes.drain(..keep).filter(|(key, _)| *key != DROPPED_HASH).collect();
+    tidied.dropped = u32::try_from(attributes.len()).unwrap_or(u32::MAX);
+    let mut beyond = String::new();
+    push_object(&mut beyond, attributes, &Tidied::default());
+    let hash = format!("{:016x}", xxh3_64(beyond.as_bytes()));
+    kept.push((DROPPED_HASH, Any::Text(&hash)));
+    push_object(out, &kept, &tidied);
 }
 
 /// Columns that only exponential histograms fill.

@@ -9,7 +9,7 @@ use tracelake_model::column::{
 use tracelake_model::{DecodeLimits, semconv};
 
 use crate::column::assemble::Assemble;
-use crate::column::attribute::{push_object, tidy};
+use crate::column::attribute::{push_object, tidy_but};
 use crate::column::interned::Interner;
 use crate::error::Error;
 use crate::wire::origin::{Resource, Scope};
@@ -52,7 +52,7 @@ impl OriginColumns {
 
     /// The resource of the rows that follow.
     pub(crate) fn resource(&mut self, mut resource: Resource<'_>) {
-        let json = self.object(&mut resource.attributes);
+        let json = self.object(&mut resource.attributes, resource.dropped_attributes_count);
         let service = match find(&resource.attributes, "service.name") {
             Some(Any::Text(name)) if !name.is_empty() => name,
             _ => semconv::UNKNOWN_SERVICE,
@@ -73,10 +73,10 @@ impl OriginColumns {
     pub(crate) fn scope(&mut self, mut scope: Scope<'_>) {
         self.set_nonempty(SCOPE, scope.name);
         self.set_nonempty(SCOPE + 1, scope.version);
-        if scope.attributes.is_empty() {
+        if scope.attributes.is_empty() && scope.dropped_attributes_count == 0 {
             self.keys[SCOPE + 2] = None;
         } else {
-            let json = self.object(&mut scope.attributes);
+            let json = self.object(&mut scope.attributes, scope.dropped_attributes_count);
             self.set(SCOPE + 2, &json);
         }
         self.set_nonempty(SCOPE + 3, scope.schema_url);
@@ -112,11 +112,12 @@ impl OriginColumns {
         Ok(())
     }
 
-    /// Every attribute counts here, so none is dropped for being one too many.
-    fn object(&self, attributes: &mut Attributes<'_>) -> String {
-        let tidied = tidy(attributes, &DecodeLimits { attributes: u32::MAX, ..self.limits });
+    /// JSON text of a resource's or scope's attributes. Those that have a column stay however many there are.
+    fn object(&self, attributes: &mut Attributes<'_>, dropped_before: u32) -> String {
+        let mut tidied = tidy_but(attributes, &self.limits, has_column);
+        tidied.dropped = tidied.dropped.saturating_add(dropped_before);
         let mut json = String::new();
-        push_object(&mut json, attributes, &tidied.cut);
+        push_object(&mut json, attributes, &tidied);
         json
     }
 
@@ -131,6 +132,10 @@ impl OriginColumns {
             self.set(column, text);
         }
     }
+}
+
+fn has_column(key: &str) -> bool {
+    key == "service.name" || semconv::RESOURCE.iter().any(|promoted| promoted.key == key)
 }
 
 fn find<'r, 'a>(attributes: &'r Attributes<'a>, key: &str) -> Option<&'r Any<'a>> {

@@ -45,8 +45,8 @@ pub(crate) struct SpanRows {
 }
 
 impl SpanRows {
-    /// No row yet.
-    pub(crate) fn new(limits: DecodeLimits) -> Self {
+    /// No row yet. `elsewhere` bounds resources and scopes.
+    pub(crate) fn new(limits: DecodeLimits, elsewhere: DecodeLimits) -> Self {
         Self {
             limits,
             rows: 0,
@@ -63,7 +63,7 @@ impl SpanRows {
             status_code: Int8Builder::with_capacity(0),
             status_message: StringBuilder::with_capacity(0, 0),
             attributes: AttributeColumns::span(),
-            origin: OriginColumns::new(limits),
+            origin: OriginColumns::new(elsewhere),
             events: EventColumn::new(),
             links: LinkColumn::new(),
             dropped_attributes: Int64Builder::with_capacity(0),

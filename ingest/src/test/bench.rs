@@ -85,7 +85,7 @@ pub(crate) fn decoded_within(
     content_type: ContentType,
     plain: &[u8],
 ) -> Result<Decoded, Error> {
-    decode::decode(Context { signal, content_type, received: NOW, limits }, plain)
+    decode::decode(Context { decoder: decode::VERSION, signal, content_type, received: NOW, limits }, plain)
 }
 
 /// Decodes protobuf that must yield exactly one batch.

@@ -3,10 +3,11 @@
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{ArrayValue, KeyValueList};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
-use tracelake_model::{ContentType, DecodeLimits, Encoding, Signal, Table};
+use tracelake_model::{ContentType, DecodeLimits, Encoding, Header, Signal, Table};
 
 use crate::decode::decoder;
 use crate::test::bench::{batch_of, cell, check_cells, decoded, decoded_within, gzip, header, rows};
@@ -262,6 +263,78 @@ fn attributes_are_bounded_and_what_was_done_is_told() {
     let found = decoded_within(limits, Signal::Logs, ContentType::Protobuf, &plain).expect("decodes");
     let rest = r#"{"user":"ann","tracelake.cut":"body"}"#;
     check_cells(&found.batches[0], 0, &[("body", "payme"), ("attributes_rest", rest)]);
+}
+
+#[test]
+fn attributes_are_bounded_wherever_they_stand_and_the_dropped_ones_are_counted() {
+    let limits = DecodeLimits { attributes: 2, ..DecodeLimits::default() };
+    let keys = |keys: &str| keys.split(' ').map(|key| sample::key(key, Value::IntValue(1))).collect::<Vec<_>>();
+    let resource = Resource {
+        attributes: [keys("a b c"), vec![sample::key("service.name", sample::text("cart"))]].concat(),
+        dropped_attributes_count: 5,
+        ..Resource::default()
+    };
+    let mut traces = sample::traces(vec![sample::plain_span(1)]);
+    traces.resource_spans[0].resource = Some(resource);
+    let scope = traces.resource_spans[0].scope_spans[0].scope.as_mut().expect("a scope");
+    (scope.attributes, scope.dropped_attributes_count) = (Vec::new(), 3);
+    let found = decoded_within(limits, Signal::Traces, ContentType::Protobuf, &traces.encode_to_vec());
+    check_cells(
+        &found.expect("decodes").batches[0],
+        0,
+        &[
+            ("service_name", "cart"),
+            ("resource_attributes", r#"{"service.name":"cart","a":1,"tracelake.dropped":7}"#),
+            ("scope_attributes", r#"{"tracelake.dropped":3}"#),
+        ],
+    );
+
+    let mut metrics = sample::full_metrics();
+    metrics.truncate(1);
+    let Some(Data::Sum(sum)) = &mut metrics[0].data else { panic!("a sum") };
+    sum.data_points[0].attributes = keys("d c a");
+    sum.data_points[0].exemplars[0].filtered_attributes = keys("x y z");
+    sum.data_points.push(sum.data_points[0].clone());
+    sum.data_points[1].attributes = keys("a c e");
+    sum.data_points.push(sum.data_points[0].clone());
+    sum.data_points[2].attributes = keys("c d a");
+    let plain = sample::metrics(metrics).encode_to_vec();
+    let found = decoded_within(limits, Signal::Metrics, ContentType::Protobuf, &plain).expect("decodes");
+    let batch = &found.batches[0];
+    let series: Vec<_> = (0..3).map(|row| cell(batch, "attributes", row)).collect();
+    let start = r#"{"a":1,"c":1,"tracelake.dropped_hash":""#;
+    assert!(series[0].starts_with(start) && series[0].ends_with(r#"","tracelake.dropped":1}"#), "{}", series[0]);
+    assert_eq!(series[0], series[2], "the order in which attributes were sent makes no other series");
+    assert_ne!(series[0], series[1], "series that differ in a dropped attribute stay two");
+    assert!(cell(batch, "exemplars", 0).contains(r#"{"x":1,"y":1,"tracelake.dropped":1}"#));
+
+    let attributes = [keys("a b"), vec![sample::key("user.id", sample::text("ann"))]].concat();
+    let record = LogRecord { attributes, dropped_attributes_count: 4, ..sample::full_log() };
+    let plain = sample::logs(vec![record]).encode_to_vec();
+    let found = decoded_within(limits, Signal::Audit, ContentType::Protobuf, &plain).expect("decodes");
+    let batch = &found.batches[0];
+    assert_eq!(cell(batch, "actor_id", 0), "ann");
+    let text = cell(batch, "attributes", 0);
+    assert!(text.starts_with(r#"{"user.id":"ann","a":1,"#) && text.ends_with(r#""tracelake.dropped":5}"#), "{text}");
+}
+
+#[test]
+fn a_payload_of_the_first_decoder_is_replayed_as_it_was_acknowledged() {
+    let limits = DecodeLimits { attributes: 2, ..DecodeLimits::default() };
+    let attributes: Vec<_> = (0..4).map(|i| sample::key(&format!("k{i}"), Value::IntValue(i))).collect();
+    let resource = Resource { attributes, dropped_attributes_count: 9, ..Resource::default() };
+    let mut logs = sample::logs(vec![LogRecord { dropped_attributes_count: 4, ..sample::full_log() }]);
+    logs.resource_logs[0].resource = Some(resource);
+    let all = r#"{"k0":0,"k1":1,"k2":2,"k3":3}"#;
+    let bounded = r#"{"k0":0,"k1":1,"tracelake.dropped":11}"#;
+    for (version, signal, text) in [(1, Signal::Logs, all), (1, Signal::Audit, all), (2, Signal::Logs, bounded)] {
+        let header = Header { decoder: version, limits, ..header(signal, ContentType::Protobuf, Encoding::Identity) };
+        let batches = decoder().decode(&header, &bytes::Bytes::from(logs.encode_to_vec())).expect("decodes");
+        assert_eq!(cell(&batches[0], "resource_attributes", 0), text, "{version} {signal:?}");
+        if signal == Signal::Audit {
+            assert!(!cell(&batches[0], "attributes", 0).contains("dropped"));
+        }
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::wire::value::{Attributes, Walk};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Resource<'a> {
     pub(crate) attributes: Attributes<'a>,
+    pub(crate) dropped_attributes_count: u32,
     pub(crate) schema_url: &'a str,
 }
 
@@ -21,6 +22,7 @@ pub(crate) struct Scope<'a> {
     pub(crate) name: &'a str,
     pub(crate) version: &'a str,
     pub(crate) attributes: Attributes<'a>,
+    pub(crate) dropped_attributes_count: u32,
     pub(crate) schema_url: &'a str,
 }
 
@@ -52,7 +54,7 @@ fn walk_resource<'a>(walk: &mut Walk, message: &'a [u8], visit: &mut impl Visit<
     let mut fields = Fields::new(message);
     while let Some((number, wire)) = fields.next()? {
         match number {
-            1 => merge_resource(walk, wire, &mut resource.attributes)?,
+            1 => merge_resource(walk, wire, &mut resource)?,
             3 => resource.schema_url = walk.text(wire)?,
             _ => {}
         }
@@ -68,11 +70,13 @@ fn walk_resource<'a>(walk: &mut Walk, message: &'a [u8], visit: &mut impl Visit<
     Ok(())
 }
 
-fn merge_resource<'a>(walk: &mut Walk, wire: Wire<'a>, into: &mut Attributes<'a>) -> Result<(), Malformed> {
+fn merge_resource<'a>(walk: &mut Walk, wire: Wire<'a>, into: &mut Resource<'a>) -> Result<(), Malformed> {
     let mut fields = Fields::new(wire.bytes()?);
     while let Some((number, wire)) = fields.next()? {
-        if number == 1 {
-            walk.attribute(wire, into)?;
+        match number {
+            1 => walk.attribute(wire, &mut into.attributes)?,
+            2 if walk.counts_origin => into.dropped_attributes_count = wire.uint32()?,
+            _ => {}
         }
     }
     Ok(())
@@ -120,6 +124,7 @@ fn merge_scope<'a>(walk: &mut Walk, wire: Wire<'a>, into: &mut Scope<'a>) -> Res
             1 => into.name = walk.text(wire)?,
             2 => into.version = walk.text(wire)?,
             3 => walk.attribute(wire, &mut into.attributes)?,
+            4 if walk.counts_origin => into.dropped_attributes_count = wire.uint32()?,
             _ => {}
         }
     }

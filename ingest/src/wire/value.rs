@@ -41,6 +41,8 @@ pub(crate) type Attributes<'a> = Vec<(&'a str, Any<'a>)>;
 pub(crate) struct Walk {
     /// Limits of the request.
     pub(crate) limits: DecodeLimits,
+    /// Whether the counts of attributes that a sender dropped from resources and scopes are read; decoder 1 did not.
+    pub(crate) counts_origin: bool,
     /// Why the record at hand is refused; the first reason found counts.
     fault: Option<Reason>,
     items: u32,
@@ -48,8 +50,8 @@ pub(crate) struct Walk {
 
 impl Walk {
     /// Starts with no fault.
-    pub(crate) fn new(limits: DecodeLimits) -> Self {
-        Self { limits, fault: None, items: 0 }
+    pub(crate) fn new(limits: DecodeLimits, counts_origin: bool) -> Self {
+        Self { limits, counts_origin, fault: None, items: 0 }
     }
 
     /// Begins the next record, which may inherit the fault of its resource or scope.
