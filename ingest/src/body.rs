@@ -28,7 +28,7 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 /// Reads a whole body of at most `limit` bytes. What is over is thrown away before the refusal.
 pub(crate) async fn read(mut body: Body, limit: u64, permit: &mut Permit) -> Result<Bytes, Error> {
     let read = collect(&mut body, limit, permit).await;
-    if matches!(read, Err(Error::TooLarge { .. } | Error::InFlight { .. })) {
+    if matches!(read, Err(Error::TooLarge { .. } | Error::InFlight { .. } | Error::Share { .. })) {
         drain(body).await;
     }
     read
@@ -61,7 +61,7 @@ async fn collect(body: &mut Body, limit: u64, permit: &mut Permit) -> Result<Byt
         if length > limit {
             return Err(too_large(limit));
         }
-        permit.grow(data.len() as u64)?;
+        permit.receive(data.len() as u64)?;
         // Most bodies come in one piece, which is kept as it is.
         if first.is_empty() && joined.is_empty() {
             first = data;
@@ -145,9 +145,13 @@ fn too_large(limit: u64) -> Error {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::sync::Arc;
+
+    use tracelake_model::{ManualClock, TenantId, UnixNano};
 
     use super::*;
     use crate::admission::Admission;
+    use crate::config::Config;
 
     fn gzip(plain: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -232,11 +236,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_read_up_to_the_limit_and_counted() {
-        let admission = Admission::new(1000);
-        let mut permit = admission.permit();
-        let body = read(Body::from(vec![7; 10]), 10, &mut permit).await.expect("fits");
-        assert_eq!((body.len(), admission.in_flight()), (10, 10));
-        let over = read(Body::from(vec![7; 11]), 10, &mut admission.permit()).await;
+        let clock = Arc::new(ManualClock::new(UnixNano(0)));
+        let admission = Admission::new(Config { in_flight_bytes: 1000, ..Config::default() }, clock);
+        let permit = || admission.permit(&TenantId::default(), None).expect("no rate");
+        let mut held = permit();
+        let body = read(Body::from(vec![7; 10]), 10, &mut held).await.expect("fits");
+        assert_eq!((body.len(), admission.figures().in_flight), (10, 10));
+        let over = read(Body::from(vec![7; 11]), 10, &mut permit()).await;
         assert!(matches!(over, Err(Error::TooLarge { .. })));
     }
 }

@@ -57,6 +57,28 @@ pub enum Error {
     InFlight {
         /// The limit in force, bytes.
         limit: u64,
+        /// When there will be room.
+        retry_after: Duration,
+    },
+    /// One tenant holds its share while another waits.
+    #[error(
+        "other tenants wait and this one holds its share of {share} bytes; come back later or raise limits.in_flight_bytes"
+    )]
+    Share {
+        /// The share at the moment, bytes.
+        share: u64,
+        /// When there will be room.
+        retry_after: Duration,
+    },
+    /// One tenant sends faster than it may.
+    #[error(
+        "the tenant has sent more than {bytes_per_second} bytes a second; come back later or raise limits.tenant_bytes_per_second"
+    )]
+    Rate {
+        /// The rate in force.
+        bytes_per_second: u64,
+        /// When a request may begin again.
+        retry_after: Duration,
     },
     /// The caller may not send telemetry.
     #[error("this credential may not send telemetry; it needs the ingest role")]
@@ -87,7 +109,7 @@ impl Error {
             Self::Malformed { .. } | Self::Compression { .. } | Self::Body(_) => Fault::Invalid,
             Self::TooLarge { .. } => Fault::TooLarge,
             Self::ContentType(_) | Self::Encoding(_) => Fault::Unsupported,
-            Self::InFlight { .. } => Fault::Overloaded,
+            Self::InFlight { .. } | Self::Share { .. } | Self::Rate { .. } => Fault::Overloaded,
             Self::Forbidden => Fault::Forbidden,
             Self::Stalled(_) => Fault::Timeout,
             Self::Sink(refusal) => refusal.fault,
@@ -96,9 +118,33 @@ impl Error {
         }
     }
 
+    /// One word for figures: why the request was refused.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::Malformed { .. } => Reason::Malformed,
+            Self::Compression { .. } => Reason::Compression,
+            Self::Body(_) => Reason::Body,
+            Self::TooLarge { .. } => Reason::TooLarge,
+            Self::ContentType(_) => Reason::ContentType,
+            Self::Encoding(_) => Reason::Encoding,
+            Self::Frame(_) => Reason::Frame,
+            Self::InFlight { .. } => Reason::InFlight,
+            Self::Share { .. } => Reason::Share,
+            Self::Rate { .. } => Reason::Rate,
+            Self::Forbidden => Reason::Forbidden,
+            Self::Stalled(_) => Reason::Stalled,
+            Self::Sink(_) => Reason::Sink,
+            Self::Decoder { .. } | Self::Defect(_) => Reason::Defect,
+        }
+    }
+
     /// When to come back; `None` when sending it again will not help.
     pub fn retry_after(&self) -> Option<Duration> {
         match (self, self.kind()) {
+            (
+                Self::InFlight { retry_after, .. } | Self::Share { retry_after, .. } | Self::Rate { retry_after, .. },
+                _,
+            ) => Some(*retry_after),
             (Self::Sink(Refusal { retry_after: Some(after), .. }), Fault::Overloaded | Fault::Unavailable) => {
                 Some(*after)
             }
@@ -106,6 +152,45 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// Why requests were refused, as figures name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Malformed,
+    Compression,
+    Body,
+    TooLarge,
+    ContentType,
+    Encoding,
+    Frame,
+    InFlight,
+    Share,
+    Rate,
+    Forbidden,
+    Stalled,
+    Sink,
+    Defect,
+}
+
+impl Reason {
+    /// Each with its word.
+    pub(crate) const ALL: [(Self, &'static str); 14] = [
+        (Self::Malformed, "malformed"),
+        (Self::Compression, "compression"),
+        (Self::Body, "body"),
+        (Self::TooLarge, "too_large"),
+        (Self::ContentType, "content_type"),
+        (Self::Encoding, "encoding"),
+        (Self::Frame, "frame"),
+        (Self::InFlight, "in_flight"),
+        (Self::Share, "share"),
+        (Self::Rate, "rate"),
+        (Self::Forbidden, "forbidden"),
+        (Self::Stalled, "stalled"),
+        (Self::Sink, "sink"),
+        (Self::Defect, "defect"),
+    ];
 }
 
 impl From<Malformed> for Error {

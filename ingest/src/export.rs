@@ -65,9 +65,8 @@ pub(crate) struct Inbound {
 impl Export {
     /// Shares nothing yet.
     pub(crate) fn new(config: Config, sink: Arc<dyn Sink>, clock: Arc<dyn Clock>) -> Self {
-        let admission = Admission::new(config.in_flight_bytes);
-        let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
-        Self { config, sink, clock, admission, decoding: Arc::new(Semaphore::new(cores)), stats: Stats::default() }
+        let admission = Admission::new(config.clone(), Arc::clone(&clock));
+        Self { config, sink, clock, admission, stats: Stats::default() }
     }
 
     /// Bytes that a body may have, compressed or not.
@@ -80,20 +79,21 @@ impl Export {
         if caller.may(Permission::Ingest) { Ok(()) } else { Err(Error::Forbidden) }
     }
 
-    /// A permit for one more request.
-    pub(crate) fn permit(&self) -> Permit {
-        self.admission.permit()
+    /// A permit for one more request of a tenant, which may announce its size.
+    pub(crate) fn permit(&self, tenant: &TenantId, announced: Option<u64>) -> Result<Permit, Error> {
+        self.admission.permit(tenant, announced)
     }
 
     /// The wing's own figures.
     pub(crate) fn samples(&self) -> Vec<Sample> {
-        self.stats.samples(self.admission.in_flight())
+        self.stats.samples(self.admission.figures())
     }
 
     /// Counts a request that was refused, and says so once in the log where it is our fault.
     pub(crate) fn refused(&self, door: Door, error: &Error) {
         let outcome = Outcome::of(error.kind());
         self.stats.request(door.signal, door.protocol, outcome);
+        self.stats.refusal(error.reason());
         if outcome == Outcome::Failed && error.kind() == Fault::Internal && !matches!(error, Error::Frame(_)) {
             tracing::error!(%error, signal = door.signal.as_str(), "export failed");
         } else {
@@ -105,12 +105,18 @@ impl Export {
     pub(crate) async fn export(&self, door: Door, inbound: Inbound) -> Result<Refused, Error> {
         self.stats.bytes(door.signal, door.protocol, inbound.payload.len());
         let prepared = self.prepare(door, inbound).await?;
-        let Prepared { request, refused, permit } = prepared;
+        let Prepared { request, refused, mut permit } = prepared;
         let accepted: u64 = request.header.accepted.iter().map(|(_, rows)| u64::from(*rows)).sum();
         let mut outcome = Outcome::Accepted;
         let mut stored = accepted;
         if accepted > 0 {
-            let receipt = self.sink.append(request).await.map_err(Error::Sink)?;
+            let receipt = self.sink.append(request).await.map_err(|refusal| {
+                let error = Error::Sink(refusal);
+                if error.retry_after().is_some() {
+                    permit.refund();
+                }
+                error
+            })?;
             if receipt.duplicate {
                 (outcome, stored) = (Outcome::Duplicate, 0);
             }
@@ -158,7 +164,7 @@ struct Prepared {
 
 fn prepare(context: Context, inbound: Inbound) -> Result<Prepared, Error> {
     let Inbound { tenant, content_type, encoding, payload, mut permit } = inbound;
-    let plain = inflate(encoding, &payload, context.limits.request_bytes, |bytes| permit.grow(bytes))?;
+    let plain = inflate(encoding, &payload, context.limits.request_bytes, |bytes| permit.inflate(bytes))?;
     let Decoded { batches, refused, timed } = decode::decode(context, &plain)?;
     let rows = |batch: &tracelake_model::Batch| u32::try_from(batch.row_count()).unwrap_or(u32::MAX);
     let header = Header {

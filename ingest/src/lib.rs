@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `config.rs` `error.rs` `stats.rs` | settings; refusals of whole requests; the wing's own figures |
 //! | `ingest.rs` | the wing as the binary sees it |
-//! | `admission.rs` `body.rs` | bytes in flight; bodies read and decompressed with a bound |
+//! | `admission/` `body.rs` | bytes in flight, rates of tenants; bodies read and decompressed with a bound |
 //! | `otlp/` | the doors of OTLP over gRPC and HTTP, and OTLP/JSON |
 //! | `export.rs` | one request's way from its bytes to the sink |
 //! | `decode.rs` | from a payload to batches, pure |
@@ -22,7 +22,7 @@ mod otlp;
 mod stats;
 mod wire;
 
-pub use config::Config;
+pub use config::{Config, Rate, TenantLimits};
 pub use decode::decoder;
 pub use error::Error;
 pub use ingest::Ingest;

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use tracelake_model::{Fault, Sample, SampleKind, Signal};
 
+use crate::admission::Figures;
+use crate::error::Reason;
+
 /// How a request came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
@@ -62,16 +65,24 @@ struct Counts {
 
 /// Counters of the wing.
 #[derive(Debug, Default)]
-pub(crate) struct Stats([[Counts; PROTOCOLS.len()]; SIGNALS.len()]);
+pub(crate) struct Stats {
+    counts: [[Counts; PROTOCOLS.len()]; SIGNALS.len()],
+    refusals: [AtomicU64; Reason::ALL.len()],
+}
 
 impl Stats {
     fn counts(&self, signal: Signal, protocol: Protocol) -> &Counts {
-        &self.0[signal as usize][protocol as usize]
+        &self.counts[signal as usize][protocol as usize]
     }
 
     /// One request ended.
     pub(crate) fn request(&self, signal: Signal, protocol: Protocol, outcome: Outcome) {
         self.counts(signal, protocol).requests[outcome as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A whole request was refused.
+    pub(crate) fn refusal(&self, reason: Reason) {
+        self.refusals[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// A body was received, bytes as sent.
@@ -93,7 +104,7 @@ impl Stats {
     }
 
     /// All figures.
-    pub(crate) fn samples(&self, in_flight_bytes: u64) -> Vec<Sample> {
+    pub(crate) fn samples(&self, figures: Figures) -> Vec<Sample> {
         let mut samples = Vec::new();
         for signal in SIGNALS {
             for (protocol, name) in PROTOCOLS {
@@ -102,9 +113,29 @@ impl Stats {
                 samples.extend(counts.samples().into_iter().map(label));
             }
         }
-        let help = "Bytes of requests being worked on, as received and as decompressed.";
+        for (reason, name) in Reason::ALL {
+            let count = self.refusals[reason as usize].load(Ordering::Relaxed);
+            let sample = Sample::counter("tracelake_ingest_refusals_total", "Requests refused whole by reason.", count);
+            samples.push(sample.label("reason", name));
+        }
+        let Figures { in_flight, drain, waiting } = figures;
         #[expect(clippy::cast_precision_loss, reason = "a metric's figure is a double by format")]
-        samples.push(Sample::gauge("tracelake_ingest_in_flight_bytes", help, in_flight_bytes as f64));
+        samples.extend(
+            [
+                (
+                    "tracelake_ingest_in_flight_bytes",
+                    "Bytes of requests being worked on, as received and as decompressed.",
+                    in_flight,
+                ),
+                ("tracelake_ingest_drain_bytes_per_second", "How fast bytes in flight leave, as last measured.", drain),
+                (
+                    "tracelake_ingest_waiting_tenants",
+                    "Tenants told to come back for want of room and not let in since.",
+                    waiting,
+                ),
+            ]
+            .map(|(name, help, value)| Sample::gauge(name, help, value as f64)),
+        );
         samples
     }
 }

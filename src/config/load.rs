@@ -9,9 +9,9 @@ use serde::Deserialize;
 use tracelake_model::TenantId;
 
 use crate::config::check::check;
-use crate::config::schema::Config;
+use crate::config::schema::{Config, TenantSetting};
 use crate::config::section::{SECTIONS, environment_name, find_setting};
-use crate::config::storage::TENANT;
+use crate::config::tenant::tenant_settings;
 
 /// Variables of this prefix that are not keys: the file's own twin, what clients use, what builds and tests use.
 const NOT_KEYS: &[&str] =
@@ -106,11 +106,8 @@ impl Loading {
             ("alerting", "rule" | "receiver", _) => {
                 self.problems.push(format!("{path} is a list; begin each entry with [[{path}]]"));
             }
-            ("storage", "tenant", toml::Value::Table(tenants)) => {
-                tenants.into_iter().for_each(|(name, value)| self.read_tenant(&name, value));
-            }
-            ("storage", "tenant", _) => {
-                self.problems.push("storage.tenant is no key; write [storage.tenant.NAME]".into());
+            (_, "tenant", value) if let Some(settings) = tenant_settings(section) => {
+                self.read_tenants(section, settings, value);
             }
             (_, _, toml::Value::Table(inner)) if has_inner(section, key) => {
                 for (name, value) in inner {
@@ -128,9 +125,17 @@ impl Loading {
         }
     }
 
-    /// The keys of `[storage.tenant.NAME]`.
-    fn read_tenant(&mut self, name: &str, value: toml::Value) {
-        let path = format!("storage.tenant.{name}");
+    /// The keys of `[SECTION.tenant.NAME]`.
+    fn read_tenants(&mut self, section: &str, settings: &'static [TenantSetting], value: toml::Value) {
+        let toml::Value::Table(tenants) = value else {
+            return self.problems.push(format!("{section}.tenant is no key; write [{section}.tenant.NAME]"));
+        };
+        for (name, value) in tenants {
+            self.read_tenant(&format!("{section}.tenant.{name}"), settings, &name, value);
+        }
+    }
+
+    fn read_tenant(&mut self, path: &str, settings: &'static [TenantSetting], name: &str, value: toml::Value) {
         let tenant = match TenantId::new(name) {
             Ok(tenant) => tenant,
             Err(error) => return self.problems.push(format!("{path}: {error}")),
@@ -139,8 +144,8 @@ impl Loading {
             return self.problems.push(format!("{path} is a section; write [{path}] before its keys"));
         };
         for (key, value) in keys {
-            let Some(setting) = TENANT.iter().find(|setting| setting.key == key) else {
-                let known: Vec<_> = TENANT.iter().map(|setting| setting.key).collect();
+            let Some(setting) = settings.iter().find(|setting| setting.key == key) else {
+                let known: Vec<_> = settings.iter().map(|setting| setting.key).collect();
                 self.problems.push(format!("{path}.{key} is not known; known here: {}", known.join(", ")));
                 continue;
             };
@@ -221,7 +226,7 @@ fn unknown(section: &str, origin: &str) -> String {
     if section == "alerting" {
         known.extend(["rule", "receiver"]);
     }
-    if section == "storage" {
+    if tenant_settings(section).is_some() {
         known.push("tenant.NAME");
     }
     format!("{origin} is not known; known here: {}", known.join(", "))
@@ -258,6 +263,7 @@ fn distance(a: &str, b: &str) -> usize {
 mod tests {
     use std::time::Duration;
 
+    use tracelake_ingest::Rate;
     use tracelake_model::Table;
     use tracelake_storage::Durability;
 
@@ -353,6 +359,28 @@ mod tests {
         ];
         assert_eq!(problems.len(), expected.len(), "{problems:#?}");
         for expected in expected {
+            assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected} in {problems:#?}");
+        }
+    }
+
+    #[test]
+    fn rates_are_said_for_all_and_for_single_tenants() {
+        let file = "[limits]\ntenant_bytes_per_second = \"1 MiB\"\ntenant_burst_bytes = \"3 MiB\"\n\
+            [limits.tenant.bulk]\nbytes_per_second = \"8 MiB\"\n[limits.tenant.free]\nbytes_per_second = \"off\"";
+        let ingest = load_parts(file, &[], &[]).expect("loads").ingest;
+        assert_eq!((ingest.tenant_rate, ingest.tenant_burst_bytes), (Rate::BytesPerSecond(1 << 20), Some(3 << 20)));
+        let of = |name: &str| ingest.tenants[&TenantId::new(name).expect("a name")].rate;
+        assert_eq!((of("bulk"), of("free")), (Some(Rate::BytesPerSecond(8 << 20)), Some(Rate::Unlimited)));
+        let variable = [("TRACELAKE_LIMITS_TENANT_BYTES_PER_SECOND", "2 KiB")];
+        let ingest = load_parts("", &variable, &[]).expect("loads").ingest;
+        assert_eq!(ingest.tenant_rate, Rate::BytesPerSecond(2048));
+        let file = "[limits]\ntenant = 3\ntenant_bytes_per_second = 0\n[storage.tenant.a]\nbytes_per_second = 1";
+        let problems = load_parts(file, &[], &[]).expect_err("refused").0;
+        for expected in [
+            "write [limits.tenant.NAME]",
+            "limits.tenant_bytes_per_second is 0",
+            "storage.tenant.a.bytes_per_second is not known; known here: durability",
+        ] {
             assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected} in {problems:#?}");
         }
     }

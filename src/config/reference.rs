@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::config::schema::{Config, Section};
 use crate::config::section::{SECTIONS, environment_name};
-use crate::config::storage::TENANT;
+use crate::config::tenant::TENANTS;
 
 /// The whole reference; a valid configuration file whose every value is the default.
 pub(crate) fn write_reference() -> String {
@@ -23,9 +23,12 @@ pub(crate) fn write_reference() -> String {
 
 /// Keys of a single tenant, as an example: nobody has one by default.
 fn write_tenant(out: &mut String) {
-    out.push_str("\n# What one tenant has otherwise than all.\n# [storage.tenant.NAME]\n");
-    for setting in TENANT {
-        let _ = writeln!(out, "# # {}\n# {} = {}", setting.doc, setting.key, setting.example);
+    out.push_str("\n# What one tenant has otherwise than all.\n");
+    for tenants in TENANTS {
+        let _ = writeln!(out, "# [{}.tenant.NAME]", tenants.section);
+        for setting in tenants.settings {
+            let _ = writeln!(out, "# # {}\n# {} = {}", setting.doc, setting.key, setting.example);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use tracelake_model::TenantId;
 
+use crate::config::tenant::{parse_rate, show_rate};
 use crate::config::value::{Address, parse_bool, parse_count, parse_size, parse_small_count, show_count, show_size};
 
 /// Everything the process is told at start.
@@ -122,7 +123,7 @@ pub(crate) struct Setting {
     pub(crate) set: fn(&mut Config, &str) -> Result<(), String>,
 }
 
-/// One key of a tenant, below `[storage.tenant.NAME]`. The file alone has them.
+/// One key of a tenant, below `[SECTION.tenant.NAME]`. The file alone has them.
 pub(crate) struct TenantSetting {
     pub(crate) key: &'static str,
     /// A sentence.
@@ -186,9 +187,21 @@ pub(crate) const LIMITS: &[Setting] = &[
     },
     Setting {
         key: "in_flight_bytes",
-        doc: "Bytes of all OTLP requests being taken at one moment; more are told to come back.",
+        doc: "Bytes of all OTLP requests being taken at one moment; more are told when to come back. While a tenant waits for room, others get no more than their share.",
         show: |config| quote(show_size(config.ingest.in_flight_bytes)),
         set: |config, text| parse_size(text).map(|bytes| config.ingest.in_flight_bytes = bytes),
+    },
+    Setting {
+        key: "tenant_bytes_per_second",
+        doc: "Decompressed bytes a second that one tenant may send over time; beyond, it is told when to come back. off: no limit.",
+        show: |config| quote(show_rate(config.ingest.tenant_rate)),
+        set: |config, text| parse_rate(text).map(|rate| config.ingest.tenant_rate = rate),
+    },
+    Setting {
+        key: "tenant_burst_bytes",
+        doc: "Bytes that one tenant may send at once above its rate; without it, what the rate lets pass in ten seconds.",
+        show: |config| config.ingest.tenant_burst_bytes.map_or_else(String::new, |bytes| quote(show_size(bytes))),
+        set: |config, text| parse_size(text).map(|bytes| config.ingest.tenant_burst_bytes = Some(bytes)),
     },
     Setting {
         key: "records_per_request",

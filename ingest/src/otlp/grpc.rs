@@ -121,7 +121,13 @@ async fn take(export: &Export, caller: &Caller, request: Request) -> Result<Inbo
             return Err(error);
         }
     };
-    let mut permit = export.permit();
+    let mut permit = match export.permit(&caller.tenant, None) {
+        Ok(permit) => permit,
+        Err(error) => {
+            body::drain(body).await;
+            return Err(error);
+        }
+    };
     let limit = export.request_bytes();
     let framed = body::read(body, limit + frame::PREFIX as u64, &mut permit).await.map_err(|error| match error {
         // The prefix of the frame is not part of the limit that the sender is told.

@@ -84,16 +84,16 @@ async fn take(
     let limit = export.request_bytes();
     let checked = Export::authorize(caller).and_then(|()| {
         let content_type = content_type.as_ref().map_err(again)?;
-        Ok((*content_type, encoding(&head.headers)?, announced(&head.headers, limit)?))
+        let announced = announced(&head.headers, limit)?;
+        Ok((*content_type, encoding(&head.headers)?, export.permit(&caller.tenant, announced)?))
     });
-    let (content_type, encoding, ()) = match checked {
+    let (content_type, encoding, mut permit) = match checked {
         Ok(checked) => checked,
         Err(error) => {
             body::drain(body).await;
             return Err(error);
         }
     };
-    let mut permit = export.permit();
     let payload = body::read(body, limit, &mut permit).await?;
     Ok(Inbound { tenant: caller.tenant.clone(), content_type, encoding, payload, permit })
 }
@@ -132,13 +132,13 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Error> {
     }
 }
 
-/// A body that announces more than the limit is refused before it is read.
-fn announced(headers: &HeaderMap, limit: u64) -> Result<(), Error> {
+/// The bytes that a body announces, if it does. More than the limit is refused before it is read.
+fn announced(headers: &HeaderMap, limit: u64) -> Result<Option<u64>, Error> {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > limit) {
         return Err(Error::TooLarge { what: "the request", limit, setting: "limits.request_bytes" });
     }
-    Ok(())
+    Ok(length)
 }
 
 fn success(signal: Signal, content_type: ContentType, refused: &Refused) -> Response {

@@ -11,7 +11,7 @@ use prost::Message;
 use tower::ServiceExt;
 use tracelake_model::{Caller, ContentType, DecodeLimits, Encoding, Fault, Refusal, Table};
 
-use crate::config::Config;
+use crate::config::{Config, Rate};
 use crate::test::bench::{Recorder, caller, gzip, reader_only, wing};
 use crate::test::sample;
 
@@ -229,6 +229,26 @@ async fn too_much_in_flight_is_429() {
     drop(slow);
     first.await.expect("no panic").expect("an answer");
     assert!(!held(), "bytes are given back");
+}
+
+#[tokio::test]
+async fn a_tenant_beyond_its_rate_is_429_with_the_time_its_debt_takes() {
+    let config = Config { tenant_rate: Rate::BytesPerSecond(100), tenant_burst_bytes: Some(1), ..Config::default() };
+    let (ingest, sink) = wing(config);
+    let router = ingest.http_router().layer(Extension(caller()));
+    let zeros = Bytes::from(vec![0; 1050]);
+    let send = async |body| through(&router, Send { path: "/v1/traces", headers: &[PROTOBUF], body }).await;
+    assert_eq!(send(zeros).await.status, StatusCode::BAD_REQUEST);
+    let answer = send(traces()).await;
+    // 1049 bytes of debt at 100 a second, in whole seconds.
+    assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, "11"));
+    assert_eq!(sink.requests().len(), 0);
+    let refusals = ingest.stats().into_iter().filter(|sample| sample.name == "tracelake_ingest_refusals_total");
+    let counted: Vec<_> = refusals
+        .filter(|sample| sample.value > 0.0)
+        .map(|sample| (sample.labels[0].1.to_string(), sample.value))
+        .collect();
+    assert_eq!(counted, [("malformed".to_owned(), 1.0), ("rate".to_owned(), 1.0)]);
 }
 
 #[tokio::test]
