@@ -41,11 +41,9 @@ house: tools
 tools:
 	tests/tools.sh tests/tools.env
 
-# The crash tests for long: as many times the states and kills as SOAK says (200 kills and more); then replays over and
-# over.
-soak: export TRACELAKE_SOAK = $(SOAK)
+# The crash and replay tests over and over, and ten minutes of fuzzing for each door and the walker.
 soak:
-	$(CARGO) test --release --locked -p tracelake-storage -p tracelake --lib -- --show-output power damage faults
+	TRACELAKE_SOAK=$${TRACELAKE_SOAK:-1} $(CARGO) test --release --locked -p tracelake-ingest -p tracelake --lib -- --nocapture fuzz::
 	tests/tools.sh tests/tools.env
 	. tests/tools.env && $(CARGO) test --release --locked --test house -- --show-output crash::
 	. tests/tools.env && for round in $$(seq 1 $${ROUNDS:-10}); do \

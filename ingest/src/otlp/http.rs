@@ -84,8 +84,9 @@ async fn take(
     let limit = export.request_bytes();
     let checked = Export::authorize(caller).and_then(|()| {
         let content_type = content_type.as_ref().map_err(again)?;
+        let encoding = encoding(&head.headers)?;
         let announced = announced(&head.headers, limit)?;
-        Ok((*content_type, encoding(&head.headers)?, export.permit(&caller.tenant, announced)?))
+        Ok((*content_type, encoding, export.permit(&caller.tenant, announced)?))
     });
     let (content_type, encoding, mut permit) = match checked {
         Ok(checked) => checked,

@@ -24,7 +24,8 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    const ALL: [Reason; 7] =
+    /// Every reason.
+    pub(crate) const ALL: [Reason; 7] =
         [Self::Utf8, Self::Nesting, Self::Items, Self::Time, Self::Count, Self::TraceId, Self::SpanId];
 
     fn text(self) -> &'static str {
@@ -50,6 +51,11 @@ impl Refused {
         self.0[reason as usize] = self.0[reason as usize].saturating_add(records);
     }
 
+    /// Those of one reason.
+    pub(crate) fn of(&self, reason: Reason) -> u32 {
+        self.0[reason as usize]
+    }
+
     /// All of them.
     pub(crate) fn total(&self) -> u32 {
         self.0.iter().fold(0, |sum, count| sum.saturating_add(*count))
@@ -67,10 +73,10 @@ impl Refused {
             return String::new();
         }
         let mut text = format!("{} {noun}{plural} refused:", self.total());
-        let told = Reason::ALL.into_iter().filter(|&reason| self.0[reason as usize] > 0);
+        let told = Reason::ALL.into_iter().filter(|&reason| self.of(reason) > 0);
         for (i, reason) in told.enumerate() {
             let comma = if i == 0 { "" } else { "," };
-            let _ = write!(text, "{comma} {} {}", self.0[reason as usize], reason.text());
+            let _ = write!(text, "{comma} {} {}", self.of(reason), reason.text());
         }
         text
     }

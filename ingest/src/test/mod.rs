@@ -7,12 +7,14 @@
 //! | `golden.rs` | every field arrives in its column, from either encoding |
 //! | `refusal.rs` | bad records are refused alone, bad requests whole |
 //! | `http.rs` `grpc.rs` | answers of the doors |
-//! | `mutate.rs` | broken input never panics, and agrees with an independent reader |
+//! | `reference/` | a second decoder to hold the first against |
+//! | `fuzz/` | broken and odd input without end, at the walker and at each door |
 
 mod bench;
+mod fuzz;
 mod golden;
 mod grpc;
 mod http;
-mod mutate;
+mod reference;
 mod refusal;
 mod sample;

@@ -194,6 +194,40 @@ fn a_time_past_the_signed_range_refuses_its_record_alone() {
 }
 
 #[test]
+fn a_time_that_a_later_one_replaces_refuses_nothing() {
+    let late = Span { start_time_unix_nano: 1 << 63, ..plain_span(9) };
+    // The field a second time: the last one counts.
+    let replaced = [late.encode_to_vec(), vec![7 << 3 | 1], START.to_le_bytes().to_vec()].concat();
+    let found = decoded(Signal::Traces, ContentType::Protobuf, &wrapped(&replaced)).expect("decodes");
+    check_refused(&found, 1, "");
+    check_cells(&found.batches[0], 0, &[("start_unix_nano", &START.to_string())]);
+}
+
+#[test]
+fn a_group_under_the_number_of_a_known_field_refuses_the_request() {
+    let good = plain_span(1).encode_to_vec();
+    for number in [5_u8, 9, 14, 15] {
+        let group = [good.clone(), vec![number << 3 | 3, number << 3 | 4]].concat();
+        let found = decoded(Signal::Traces, ContentType::Protobuf, &wrapped(&group));
+        assert_eq!(found.map_err(|error| error.kind()).err(), Some(Fault::Invalid), "{number}");
+    }
+    let unknown = [good, vec![0x93, 0x03, 0x94, 0x03]].concat();
+    let found = decoded(Signal::Traces, ContentType::Protobuf, &wrapped(&unknown)).expect("decodes");
+    check_refused(&found, 1, "");
+}
+
+/// A request whose only span is these bytes.
+fn wrapped(span: &[u8]) -> Vec<u8> {
+    let message = |number: u32, content: &[u8]| {
+        let mut bytes = Vec::new();
+        prost::encoding::encode_key(number, prost::encoding::WireType::LengthDelimited, &mut bytes);
+        prost::encoding::encode_varint(content.len() as u64, &mut bytes);
+        [bytes, content.to_vec()].concat()
+    };
+    message(1, &message(2, &message(2, span)))
+}
+
+#[test]
 fn a_count_past_the_signed_range_refuses_its_point_alone() {
     let point = |count| HistogramDataPoint { time_unix_nano: START, count, ..HistogramDataPoint::default() };
     let data_points = vec![point(1), point(u64::MAX), point(2)];

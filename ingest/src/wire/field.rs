@@ -1,6 +1,7 @@
 //! Fields of one protobuf message, one after the other (Protocol Buffers encoding, "Message Structure").
 //!
-//! Knows no message of its own. Groups, long deprecated and in no message of ours, are checked and skipped.
+//! Knows no message of its own. Groups, long deprecated and in no message of ours, are checked and skipped; under the
+//! number of a field of ours a group is a wrong wire type like any other.
 
 /// Bytes that are not protobuf, or not of the message they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(crate) enum Wire<'a> {
     Bytes(&'a [u8]),
     /// Wire type 5.
     Fixed32(u32),
+    /// Wire types 3 and 4: skipped.
+    Group,
 }
 
 const WRONG_TYPE: Malformed = Malformed("a field has another wire type than its definition");
@@ -52,6 +55,11 @@ impl<'a> Wire<'a> {
     /// Eight bytes.
     pub(crate) fn fixed64(self) -> Result<u64, Malformed> {
         if let Self::Fixed64(value) = self { Ok(value) } else { Err(WRONG_TYPE) }
+    }
+
+    /// Eight bytes of an unsigned number as the signed one of the same bits: negative where it does not fit.
+    pub(crate) fn bits(self) -> Result<i64, Malformed> {
+        Ok(self.fixed64()?.cast_signed())
     }
 
     /// Eight bytes as a double.
@@ -125,7 +133,7 @@ impl<'a> Fields<'a> {
                     open.push(number);
                     continue;
                 }
-                4 if open.pop() == Some(number) => continue,
+                4 if open.pop() == Some(number) => Wire::Group,
                 4 => return Err(Malformed("a group ends that did not begin")),
                 _ => return Err(Malformed("a field has a wire type that does not exist")),
             };
@@ -198,7 +206,7 @@ mod tests {
         check(&[0x12, 0x02, b'h', b'i', 0x15, 1, 0, 0, 0], &[(2, Wire::Bytes(b"hi")), (2, Wire::Fixed32(1))]);
         check(&[0x19, 1, 0, 0, 0, 0, 0, 0, 0], &[(3, Wire::Fixed64(1))]);
         // A group with a field and a group inside is skipped whole.
-        check(&[0x0b, 0x08, 0x01, 0x13, 0x14, 0x0c, 0x10, 0x02], &[(2, Wire::Varint(2))]);
+        check(&[0x0b, 0x08, 0x01, 0x13, 0x14, 0x0c, 0x10, 0x02], &[(1, Wire::Group), (2, Wire::Varint(2))]);
         let greatest = [0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
         check(&greatest, &[(1, Wire::Varint(u64::MAX))]);
     }

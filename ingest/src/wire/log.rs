@@ -1,5 +1,6 @@
 //! One `LogRecord` (`opentelemetry/proto/logs/v1/logs.proto`).
 
+use crate::otlp::partial::Reason;
 use crate::wire::field::{Fields, Malformed};
 use crate::wire::value::{Any, Attributes, Walk};
 
@@ -26,7 +27,7 @@ impl<'a> LogRecord<'a> {
         let mut fields = Fields::new(message);
         while let Some((number, wire)) = fields.next()? {
             match number {
-                1 => record.time_unix_nano = walk.time(wire)?,
+                1 => record.time_unix_nano = wire.bits()?,
                 2 => record.severity_number = wire.enumeration()?,
                 3 => record.severity_text = walk.text(wire)?,
                 5 => walk.any(wire, &mut record.body)?,
@@ -35,11 +36,12 @@ impl<'a> LogRecord<'a> {
                 8 => record.flags = wire.fixed32()?,
                 9 => record.trace_id = wire.bytes()?,
                 10 => record.span_id = wire.bytes()?,
-                11 => record.observed_unix_nano = walk.time(wire)?,
+                11 => record.observed_unix_nano = wire.bits()?,
                 12 => record.event_name = walk.text(wire)?,
                 _ => {}
             }
         }
+        walk.fit(&[record.time_unix_nano, record.observed_unix_nano], Reason::Time);
         Ok(record)
     }
 }

@@ -132,8 +132,8 @@ impl<'a> Point<'a> {
         let mut fields = Fields::new(message);
         while let Some((number, wire)) = fields.next()? {
             match number {
-                2 => point.start_unix_nano = walk.time(wire)?,
-                3 => point.time_unix_nano = walk.time(wire)?,
+                2 => point.start_unix_nano = wire.bits()?,
+                3 => point.time_unix_nano = wire.bits()?,
                 _ => match kind {
                     MetricKind::None => {}
                     MetricKind::Gauge | MetricKind::Sum => point.read_number(walk, number, wire)?,
@@ -143,6 +143,8 @@ impl<'a> Point<'a> {
                 },
             }
         }
+        walk.fit(&[point.start_unix_nano, point.time_unix_nano], Reason::Time);
+        walk.fit(&[point.count, point.zero_count], Reason::Count);
         Ok(point)
     }
 
@@ -160,7 +162,7 @@ impl<'a> Point<'a> {
 
     fn read_histogram(&mut self, walk: &mut Walk, number: u32, wire: Wire<'a>) -> Result<(), Malformed> {
         match number {
-            4 => self.count = walk.count(wire)?,
+            4 => self.count = wire.bits()?,
             5 => self.sum = Some(wire.double()?),
             6 => wire.each_fixed64(|count| self.bucket_counts.push(walk.signed(count, Reason::Count)))?,
             7 => wire.each_fixed64(|bits| self.explicit_bounds.push(f64::from_bits(bits)))?,
@@ -177,10 +179,10 @@ impl<'a> Point<'a> {
     fn read_exponential(&mut self, walk: &mut Walk, number: u32, wire: Wire<'a>) -> Result<(), Malformed> {
         match number {
             1 => walk.attribute(wire, &mut self.attributes)?,
-            4 => self.count = walk.count(wire)?,
+            4 => self.count = wire.bits()?,
             5 => self.sum = Some(wire.double()?),
             6 => self.scale = wire.sint32()?,
-            7 => self.zero_count = walk.count(wire)?,
+            7 => self.zero_count = wire.bits()?,
             8 => self.positive.get_or_insert_default().merge(walk, wire)?,
             9 => self.negative.get_or_insert_default().merge(walk, wire)?,
             10 => self.flags = wire.uint32()?,
@@ -195,7 +197,7 @@ impl<'a> Point<'a> {
 
     fn read_summary(&mut self, walk: &mut Walk, number: u32, wire: Wire<'a>) -> Result<(), Malformed> {
         match number {
-            4 => self.count = walk.count(wire)?,
+            4 => self.count = wire.bits()?,
             5 => self.sum = Some(wire.double()?),
             6 => {
                 let mut pair = (0.0, 0.0);
@@ -223,7 +225,7 @@ impl<'a> Point<'a> {
         let mut fields = Fields::new(wire.bytes()?);
         while let Some((number, wire)) = fields.next()? {
             match number {
-                2 => exemplar.time_unix_nano = walk.time(wire)?,
+                2 => exemplar.time_unix_nano = wire.bits()?,
                 3 => exemplar.value = Some(Number::Double(wire.double()?)),
                 4 => exemplar.span_id = wire.bytes()?,
                 5 => exemplar.trace_id = wire.bytes()?,
@@ -232,6 +234,7 @@ impl<'a> Point<'a> {
                 _ => {}
             }
         }
+        walk.fit(&[exemplar.time_unix_nano], Reason::Time);
         if walk.admit() {
             self.exemplars.push(exemplar);
         }

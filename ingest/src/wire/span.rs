@@ -1,5 +1,6 @@
 //! One `Span` (`opentelemetry/proto/trace/v1/trace.proto`).
 
+use crate::otlp::partial::Reason;
 use crate::wire::field::{Fields, Malformed, Wire};
 use crate::wire::value::{Attributes, Walk};
 
@@ -58,8 +59,8 @@ impl<'a> Span<'a> {
                 4 => span.parent_span_id = wire.bytes()?,
                 5 => span.name = walk.text(wire)?,
                 6 => span.kind = wire.enumeration()?,
-                7 => span.start_unix_nano = walk.time(wire)?,
-                8 => span.end_unix_nano = walk.time(wire)?,
+                7 => span.start_unix_nano = wire.bits()?,
+                8 => span.end_unix_nano = wire.bits()?,
                 9 => walk.attribute(wire, &mut span.attributes)?,
                 10 => span.dropped_attributes_count = wire.uint32()?,
                 11 => span.read_event(walk, wire)?,
@@ -71,6 +72,7 @@ impl<'a> Span<'a> {
                 _ => {}
             }
         }
+        walk.fit(&[span.start_unix_nano, span.end_unix_nano], Reason::Time);
         Ok(span)
     }
 
@@ -79,13 +81,14 @@ impl<'a> Span<'a> {
         let mut fields = Fields::new(wire.bytes()?);
         while let Some((number, wire)) = fields.next()? {
             match number {
-                1 => event.time_unix_nano = walk.time(wire)?,
+                1 => event.time_unix_nano = wire.bits()?,
                 2 => event.name = walk.text(wire)?,
                 3 => walk.attribute(wire, &mut event.attributes)?,
                 4 => event.dropped_attributes_count = wire.uint32()?,
                 _ => {}
             }
         }
+        walk.fit(&[event.time_unix_nano], Reason::Time);
         if walk.admit() {
             self.events.push(event);
         }

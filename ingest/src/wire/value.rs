@@ -87,14 +87,12 @@ impl Walk {
         }))
     }
 
-    /// A time of a field, Unix nanoseconds.
-    pub(crate) fn time(&mut self, wire: Wire<'_>) -> Result<i64, Malformed> {
-        Ok(self.signed(wire.fixed64()?, Reason::Time))
-    }
-
-    /// A count of a fixed field.
-    pub(crate) fn count(&mut self, wire: Wire<'_>) -> Result<i64, Malformed> {
-        Ok(self.signed(wire.fixed64()?, Reason::Count))
+    /// Refuses the record at hand if one of these, read by [`Wire::bits`], was too large. Called once all fields are
+    /// read: of a field that comes twice the last value counts, whatever was before.
+    pub(crate) fn fit(&mut self, bits: &[i64], reason: Reason) {
+        if bits.iter().any(|bits| *bits < 0) {
+            self.refuse(reason);
+        }
     }
 
     /// An unsigned number that must fit a signed one.
