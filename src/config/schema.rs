@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use tracelake_model::TenantId;
 
-use crate::config::tenant::{parse_rate, show_rate};
-use crate::config::value::{Address, parse_bool, parse_count, parse_size, parse_small_count, show_count, show_size};
+use crate::config::value::{
+    Address, parse_bool, parse_count, parse_rate, parse_size, parse_small_count, show_count, show_rate, show_size,
+};
 
 /// Everything the process is told at start.
 #[derive(Clone, Debug)]

@@ -1,13 +1,13 @@
-//! Keys of single tenants: `[storage.tenant.NAME]` and `[limits.tenant.NAME]`, and the text form of a rate.
+//! Keys of single tenants: `[storage.tenant.NAME]` and `[limits.tenant.NAME]`.
 //!
 //! The file alone has them: an environment variable cannot tell a tenant's name from a key.
 
-use tracelake_ingest::{Rate, TenantLimits};
+use tracelake_ingest::TenantLimits;
 use tracelake_model::TenantId;
 
 use crate::config::schema::{Config, TenantSetting};
 use crate::config::storage::TENANT;
-use crate::config::value::{parse_size, show_size};
+use crate::config::value::{parse_rate, parse_size};
 
 /// The keys that tenants may have below one section.
 pub(crate) struct TenantSection {
@@ -42,17 +42,4 @@ const LIMITS: &[TenantSetting] = &[
 
 fn own(config: &mut Config, tenant: TenantId) -> &mut TenantLimits {
     config.ingest.tenants.entry(tenant).or_default()
-}
-
-/// Reads a size as bytes a second, or `off`.
-pub(crate) fn parse_rate(text: &str) -> Result<Rate, String> {
-    if text == "off" { Ok(Rate::Unlimited) } else { parse_size(text).map(Rate::BytesPerSecond) }
-}
-
-/// A rate as people write it.
-pub(crate) fn show_rate(rate: Rate) -> String {
-    match rate {
-        Rate::Unlimited => "off".to_owned(),
-        Rate::BytesPerSecond(bytes) => show_size(bytes),
-    }
 }

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use tracelake_ingest::Rate;
+
 const SIZES: &[(&str, u64)] = &[("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 const DURATIONS: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
@@ -17,6 +19,19 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
         unit => SIZES.iter().find(|(name, _)| *name == unit).ok_or_else(fault)?.1,
     };
     parse_count(number).ok().and_then(|count| count.checked_mul(factor)).ok_or_else(fault)
+}
+
+/// Reads a size as bytes a second, or `off`.
+pub(crate) fn parse_rate(text: &str) -> Result<Rate, String> {
+    if text == "off" { Ok(Rate::Unlimited) } else { parse_size(text).map(Rate::BytesPerSecond) }
+}
+
+/// A rate as people write it.
+pub(crate) fn show_rate(rate: Rate) -> String {
+    match rate {
+        Rate::Unlimited => "off".to_owned(),
+        Rate::BytesPerSecond(bytes) => show_size(bytes),
+    }
 }
 
 /// Reads a duration: `250ms`, `10s`, `1h`.

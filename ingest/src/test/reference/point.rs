@@ -9,8 +9,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::otlp::partial::Reason;
 use crate::test::bench::NOW;
+use crate::test::reference::cell::{Expected, Row, all, double, integer, list};
 use crate::test::reference::message as m;
-use crate::test::reference::row::{Expected, Row, all, double, integer, list};
 use crate::test::reference::value::{Entries, Reader, json, marks, stored};
 
 /// Rows of all points of one metric.
