@@ -215,6 +215,7 @@ impl Work<'_> {
             let mut log = self.shared.lock();
             let committed = log.erase(std::slice::from_ref(part), left.as_slice(), core.clock.now())?;
             core.pass(Point::Erased)?;
+            core.traces.insert_all(left.as_slice());
             core.show(self.tenant, table, &log);
             if !committed {
                 // A merge was first: its part is looked at in the next round.

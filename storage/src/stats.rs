@@ -70,6 +70,34 @@ pub(crate) fn samples(core: &Core) -> Vec<Sample> {
     samples
 }
 
+/// What erasures did, and what holds keep.
+fn erasure_samples(core: &Core) -> Vec<Sample> {
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let (counters, counter) = (&core.counters, Sample::counter);
+    let held = |limit: &str, bytes: &AtomicU64| {
+        const HELP: &str = "Bytes above a limit of the tables' size that stay because of holds.";
+        gauge("tracelake_storage_held_above_limit_bytes", HELP, read(bytes)).label("limit", limit)
+    };
+    vec![
+        counter("tracelake_storage_erasures_total", "Erasures by query done or stopped.", read(&counters.erasures)),
+        counter(
+            "tracelake_storage_erase_parts_read_total",
+            "Parts that erasures looked into.",
+            read(&counters.erase_read),
+        ),
+        counter("tracelake_storage_erased_rows_total", "Rows erased by query.", read(&counters.erased_rows)),
+        gauge("tracelake_storage_erasures_running", "Erasures running now.", core.erasing.count() as u64),
+        gauge(
+            "tracelake_storage_held_parts",
+            "Parts that are too old and stay under a hold.",
+            read(&counters.held_parts),
+        ),
+        gauge("tracelake_storage_held_bytes", "Bytes of parts that are too old and held.", read(&counters.held_bytes)),
+        held("disk_share", &counters.held_above_share),
+        held("bytes_max", &counters.held_above_bytes),
+    ]
+}
+
 /// What compaction and retention did, and what there is.
 fn upkeep_samples(core: &Core) -> Vec<Sample> {
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -104,28 +132,12 @@ fn upkeep_samples(core: &Core) -> Vec<Sample> {
             counter("tracelake_storage_removed_rows_total", rows, read(&removed.rows)).label("reason", reason),
         ]);
     }
-    let held = |limit: &str, bytes: &AtomicU64| {
-        const HELP: &str = "Bytes above a limit of the tables' size that stay because of holds.";
-        gauge("tracelake_storage_held_above_limit_bytes", HELP, read(bytes)).label("limit", limit)
-    };
+    let traces = core.traces.held();
     samples.extend([
-        counter("tracelake_storage_erasures_total", "Erasures by query done or stopped.", read(&counters.erasures)),
-        counter(
-            "tracelake_storage_erase_parts_read_total",
-            "Parts that erasures looked into.",
-            read(&counters.erase_read),
-        ),
-        counter("tracelake_storage_erased_rows_total", "Rows erased by query.", read(&counters.erased_rows)),
-        gauge("tracelake_storage_erasures_running", "Erasures running now.", core.erasing.count() as u64),
-        gauge(
-            "tracelake_storage_held_parts",
-            "Parts that are too old and stay under a hold.",
-            read(&counters.held_parts),
-        ),
-        gauge("tracelake_storage_held_bytes", "Bytes of parts that are too old and held.", read(&counters.held_bytes)),
-        held("disk_share", &counters.held_above_share),
-        held("bytes_max", &counters.held_above_bytes),
+        gauge("tracelake_storage_trace_index_bytes", "Bytes of trace indexes in memory.", traces.bytes),
+        gauge("tracelake_storage_trace_index_parts", "Parts whose trace index is in memory.", traces.parts as u64),
     ]);
+    samples.extend(erasure_samples(core));
     let live = core.tail.lock().live_totals();
     for (table, parts, bytes) in live {
         samples

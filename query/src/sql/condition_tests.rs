@@ -21,7 +21,7 @@ async fn filled() -> House {
                     "start_unix_nano": NOW.0 - id * HOUR, "end_unix_nano": NOW.0 - id * HOUR + n, "duration_ns": n,
                     "http_response_status_code": if n % 4 == 0 { json!(500 + n) } else { json!(null) },
                     "attributes_rest": format!("{{\"user.id\":\"{}\",\"retry\":{}}}", n % 10, n % 2 == 0),
-                    "resource_attributes": format!("{{\"host.name\":\"h{}\"}}", n % 2),
+                    "resource_attributes": format!("{{\"rack.id\":\"h{}\"}}", n % 2),
                 })
             })
             .collect();
@@ -75,7 +75,7 @@ async fn a_condition_means_the_rows_that_sql_means() {
         "attr(attributes, 'http.response.status_code') = '504'",
         "attr(attributes, 'http.response.status_code') IS NULL",
         "attr_bool(attributes, 'retry')",
-        "attr(resource_attributes, 'host.name') = 'h1'",
+        "attr(resource_attributes, 'rack.id') = 'h1'",
         "attributes LIKE '%user.id%'",
         "length(name) + duration_ns > 20",
         "name ~ '/[13]$'",
