@@ -13,6 +13,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use prost::Message;
+use rand::{Rng, SeedableRng};
 use tempfile::TempDir;
 
 use crate::house::{House, client};
@@ -59,22 +60,26 @@ fn run(command: &mut Command) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(format!("{command:?}: {said}")) }
 }
 
-/// A request of log records; alike, so that parts are small beside the log.
+/// A request of log records. A tenth of each is noise, so that parts are much smaller than the log and fill the disk
+/// all the same.
 fn request(number: usize) -> Vec<u8> {
-    let record = |record: usize| LogRecord {
+    let mut random = rand::rngs::StdRng::seed_from_u64(number as u64);
+    let mut text = |record: usize| {
+        let noise: String = (0..12).map(|_| format!("{:016x}", random.random::<u64>())).collect();
+        format!("{number} {record} {noise} {}", "calm ".repeat(160))
+    };
+    let mut record = |record: usize| LogRecord {
         time_unix_nano: 1_700_000_000_000_000_000 + (number * RECORDS + record) as u64,
-        body: Some(AnyValue {
-            value: Some(any_value::Value::StringValue(format!("{number} {record} {}", "full ".repeat(200)))),
-        }),
+        body: Some(AnyValue { value: Some(any_value::Value::StringValue(text(record))) }),
         ..Default::default()
     };
-    let scope_logs = vec![ScopeLogs { log_records: (0..RECORDS).map(record).collect(), ..Default::default() }];
+    let scope_logs = vec![ScopeLogs { log_records: (0..RECORDS).map(&mut record).collect(), ..Default::default() }];
     ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { scope_logs, ..Default::default() }] }.encode_to_vec()
 }
 
 /// Sends a request: accepted, or after how long it may be sent again.
-async fn send(house: &House, number: usize) -> Result<(), u64> {
-    let post = client().post(format!("http://{}/v1/logs", house.otlp)).body(request(number));
+async fn send(client: &reqwest::Client, house: &House, number: usize) -> Result<(), u64> {
+    let post = client.post(format!("http://{}/v1/logs", house.otlp)).body(request(number));
     let answer = post.header("content-type", "application/x-protobuf").send().await.expect("the door answers");
     let status = answer.status().as_u16();
     if status == 200 {
@@ -99,12 +104,13 @@ async fn a_full_disk_refuses_answers_and_recovers_without_a_restart() {
     let file = disk.folder.path().join("tracelake.toml");
     fs::write(&file, "[storage]\nflush_interval = \"200ms\"\ndisk_share = 1.0\n").expect("written");
     let house = House::start_in(Arc::clone(&disk.folder), vec!["--config".into(), shown(&file)], Vec::new());
+    let client = client();
     let ballast = disk.at.join("ballast");
     fs::write(&ballast, vec![7; BALLAST_BYTES]).expect("there is room for it");
     let (mut acknowledged, mut refused) = (0, 0);
     while refused < 5 {
         assert!(acknowledged < 1000, "the disk does not get full");
-        match send(&house, acknowledged).await {
+        match send(&client, &house, acknowledged).await {
             Ok(()) => (acknowledged, refused) = (acknowledged + 1, 0),
             Err(seconds) => {
                 assert!((1..=60).contains(&seconds), "come back after {seconds} s");
@@ -117,7 +123,7 @@ async fn a_full_disk_refuses_answers_and_recovers_without_a_restart() {
     let (since, full) = (Instant::now(), acknowledged);
     while acknowledged < full + 10 {
         assert!(since.elapsed() < PATIENCE, "it takes nothing although there is space");
-        match send(&house, acknowledged).await {
+        match send(&client, &house, acknowledged).await {
             Ok(()) => acknowledged += 1,
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
