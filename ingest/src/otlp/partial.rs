@@ -11,7 +11,7 @@ pub(crate) enum Reason {
     Utf8,
     /// A value nests deeper than the limit.
     Nesting,
-    /// One record holds more nested values than a walk keeps.
+    /// The record, or the request up to it, holds more nested values than a walk keeps.
     Items,
     /// A time does not fit a signed 64-bit integer.
     Time,
@@ -32,7 +32,7 @@ impl Reason {
         match self {
             Self::Utf8 => "with text that is not UTF-8",
             Self::Nesting => "with values nested deeper than the limit",
-            Self::Items => "with more values than one record may hold",
+            Self::Items => "with more values, events, links or exemplars than one request may hold",
             Self::Time => "with a time above 2^63-1",
             Self::Count => "with a count above 2^63-1",
             Self::TraceId => "with a trace id that is not 16 bytes or is zero",

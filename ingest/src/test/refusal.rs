@@ -3,7 +3,9 @@
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValueList};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
-use opentelemetry_proto::tonic::metrics::v1::{Histogram, HistogramDataPoint, Metric, metric};
+use opentelemetry_proto::tonic::metrics::v1::{
+    Exemplar, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, metric,
+};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::Event;
 use prost::Message;
@@ -191,6 +193,20 @@ fn a_time_past_the_signed_range_refuses_its_record_alone() {
     let last = Span { end_time_unix_nano: late - 1, ..plain_span(9) };
     let found = decoded(Signal::Traces, ContentType::Protobuf, &beside(last)).expect("decodes");
     check_refused(&found, 3, "");
+}
+
+#[test]
+fn empty_exemplars_of_many_points_cannot_take_twenty_times_their_bytes() {
+    let point =
+        |exemplars| NumberDataPoint { exemplars: vec![Exemplar::default(); exemplars], ..NumberDataPoint::default() };
+    let data_points = vec![point(500_000), point(500_000), point(100_000), point(0)];
+    let metric = Metric { data: Some(metric::Data::Gauge(Gauge { data_points })), ..Metric::default() };
+    let plain = sample::metrics(vec![metric]).encode_to_vec();
+    let found = decoded(Signal::Metrics, ContentType::Protobuf, &plain).expect("decodes");
+    let message = "1 data point refused: 1 with more values, events, links or exemplars than one request may hold";
+    check_refused(&found, 3, message);
+    let bytes = found.batches[0].rows().get_array_memory_size();
+    assert!(bytes < 64 << 20, "{bytes} bytes for {} of payload", plain.len());
 }
 
 #[test]

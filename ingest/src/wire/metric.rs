@@ -209,7 +209,7 @@ impl<'a> Point<'a> {
                         _ => {}
                     }
                 }
-                if walk.admit() {
+                if walk.admit_row() {
                     self.quantiles.push(pair);
                 }
             }
@@ -235,7 +235,7 @@ impl<'a> Point<'a> {
             }
         }
         walk.fit(&[exemplar.time_unix_nano], Reason::Time);
-        if walk.admit() {
+        if walk.admit_row() {
             self.exemplars.push(exemplar);
         }
         Ok(())

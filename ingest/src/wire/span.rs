@@ -89,7 +89,7 @@ impl<'a> Span<'a> {
             }
         }
         walk.fit(&[event.time_unix_nano], Reason::Time);
-        if walk.admit() {
+        if walk.admit_row() {
             self.events.push(event);
         }
         Ok(())
@@ -109,7 +109,7 @@ impl<'a> Span<'a> {
                 _ => {}
             }
         }
-        if walk.admit() {
+        if walk.admit_row() {
             self.links.push(link);
         }
         Ok(())

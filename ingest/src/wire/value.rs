@@ -11,6 +11,10 @@ use crate::wire::field::{Fields, Malformed, Wire};
 /// holds one record at a time, whatever the payload claims.
 pub(crate) const ITEMS_MAX: u32 = 1 << 20;
 
+/// Events, links, exemplars and quantiles that one request may hold in all. Each takes two bytes of payload at least and
+/// up to fifty of columns, so that a full request of them would take twenty times its size.
+pub(crate) const INNER_ROWS_MAX: u32 = 1 << 20;
+
 /// One attribute value, borrowed from the payload.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum Any<'a> {
@@ -46,12 +50,13 @@ pub(crate) struct Walk {
     /// Why the record at hand is refused; the first reason found counts.
     fault: Option<Reason>,
     items: u32,
+    inner_rows: u32,
 }
 
 impl Walk {
     /// Starts with no fault.
     pub(crate) fn new(limits: DecodeLimits, counts_origin: bool) -> Self {
-        Self { limits, counts_origin, fault: None, items: 0 }
+        Self { limits, counts_origin, fault: None, items: 0, inner_rows: 0 }
     }
 
     /// Begins the next record, which may inherit the fault of its resource or scope.
@@ -77,6 +82,15 @@ impl Walk {
             self.refuse(Reason::Items);
         }
         self.fault.is_none()
+    }
+
+    /// Counts one more event, link, exemplar or quantile; whether it may be kept. Decoder 1 counted them per record only.
+    pub(crate) fn admit_row(&mut self) -> bool {
+        self.inner_rows = self.inner_rows.saturating_add(1);
+        if self.inner_rows > INNER_ROWS_MAX && self.counts_origin {
+            self.refuse(Reason::Items);
+        }
+        self.admit()
     }
 
     /// Text of a field.
