@@ -4,7 +4,7 @@ CARGO ?= cargo
 ARGS ?=
 SOAK ?= 7
 
-.PHONY: run demo build test tools lint unit ui house soak bench-ingest bench-load
+.PHONY: run demo build test tools lint unit ui house soak bench-ingest bench-storage bench-load
 
 # Builds and starts the server: OTLP on 4317 (gRPC) and 4318 (HTTP), pages and API on http://127.0.0.1:4319
 run:
@@ -41,9 +41,13 @@ house: tools
 tools:
 	tests/tools.sh tests/tools.env
 
-# The crash and replay tests over and over, and ten minutes of fuzzing for each door and the walker.
+# The long tests: as many times the crash states, flipped bits, interleavings and kills as SOAK says (200 kills and more),
+# fuzzing for ten minutes a target; then replays over and over.
+soak: export TRACELAKE_SOAK = $(SOAK)
 soak:
-	TRACELAKE_SOAK=$${TRACELAKE_SOAK:-1} $(CARGO) test --release --locked -p tracelake-ingest -p tracelake --lib -- --nocapture fuzz::
+	$(CARGO) test --release --locked -p tracelake-storage -p tracelake --lib -- --show-output \
+	  power faults flip race remote durability erase
+	TRACELAKE_SOAK=1 $(CARGO) test --release --locked -p tracelake-ingest -p tracelake --lib -- --show-output fuzz
 	tests/tools.sh tests/tools.env
 	. tests/tools.env && $(CARGO) test --release --locked --test house -- --show-output crash::
 	. tests/tools.env && for round in $$(seq 1 $${ROUNDS:-10}); do \
@@ -52,6 +56,10 @@ soak:
 # Replays recorded and generated requests against the release binary: spans/s, CPU, memory, bytes on disk.
 bench-ingest:
 	$(CARGO) bench --locked --bench ingest -- $(ARGS)
+
+# Bytes a record before and after compaction, merges, and a start and traces by id with 1,000 parts.
+bench-storage:
+	$(CARGO) bench --locked --bench storage -- $(ARGS)
 
 # Memory at 20,000 spans a second and at twice what the server can take, and the time to read a log again.
 bench-load:

@@ -42,6 +42,7 @@ async fn answer_health(State(house): State<Arc<House>>) -> Response {
         "uptime_seconds": house.uptime().as_secs(),
         "tenants": house.tenant_count(),
         "warnings": house.store.warnings(),
+        "damage": house.store.damage(),
     });
     (status, Json(body)).into_response()
 }

@@ -123,7 +123,11 @@ impl Doors {
 fn api_router(house: &Arc<House>) -> Router {
     let query = tracelake_query::router(Arc::clone(&house.engine));
     let alerting = house.alerting.router();
-    query.merge(alerting).merge(admin::router(Arc::clone(house))).method_not_allowed_fallback(answer_wrong_method)
+    query
+        .merge(alerting)
+        .merge(admin::router(Arc::clone(house)))
+        .merge(maintain::router(Arc::clone(house)))
+        .method_not_allowed_fallback(answer_wrong_method)
 }
 
 async fn answer_wrong_method(headers: HeaderMap) -> Response {

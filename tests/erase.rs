@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tracelake_model::{Clock as _, SystemClock};
 
 use crate::house::{House, client, run, tool};
 use crate::recorded::{requests, slice};
@@ -12,8 +13,7 @@ const DAY_NS: i64 = 86_400_000_000_000;
 
 /// The machine's present in Unix nanoseconds.
 fn now() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    i64::try_from(now.as_nanos()).expect("before 2262")
+    SystemClock.now().0
 }
 
 async fn post(house: &House, signal: &str, body: &Value) {

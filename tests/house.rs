@@ -47,7 +47,7 @@ impl House {
         Self::start_in(folder, Vec::new(), environment.to_vec())
     }
 
-    /// A server whose data directory is made, or is there already, in `folder`.
+    /// A server on the directory `data-dir` of a folder.
     pub(crate) fn start_in(folder: Arc<TempDir>, extra: Vec<String>, environment: Vec<(String, String)>) -> House {
         let mut command = command(folder.path(), &extra);
         command.envs(environment.iter().map(|(name, text)| (name, text)));

@@ -8,6 +8,7 @@
 //! | `crash.rs` | kill -9 while sending loses nothing acknowledged, doubles nothing, tears nothing |
 //! | `object.rs` `bucket/` | tables in a bucket: an S3 API server that fails when asked; nothing is lost, servers share it |
 //! | `full.rs` | a real disk that fills up: refusals with a time, queries, acceptance again without a restart |
+//! | `backup.rs` | a backup under load restores to what was acknowledged before it; damage is told and set aside |
 //! | `otlp.rs` | bad input gets the right code on every door and takes nothing valid with it |
 //! | `operate.rs` | what an operator gets wrong is told in one clear sentence |
 //! | `alerting.rs` | a keyword reaches a webhook once, signed, and survives a kill |
@@ -23,6 +24,7 @@ mod backup;
 mod browser;
 mod crash;
 mod erase;
+mod full;
 mod house;
 mod object;
 mod operate;

@@ -66,7 +66,8 @@ impl Export {
     /// Shares nothing yet.
     pub(crate) fn new(config: Config, sink: Arc<dyn Sink>, clock: Arc<dyn Clock>) -> Self {
         let admission = Admission::new(config.clone(), Arc::clone(&clock));
-        Self { config, sink, clock, admission, stats: Stats::default() }
+        let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
+        Self { config, sink, clock, admission, decoding: Arc::new(Semaphore::new(cores)), stats: Stats::default() }
     }
 
     /// Bytes that a body may have, compressed or not.

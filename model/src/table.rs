@@ -94,7 +94,8 @@ impl Table {
         }
     }
 
-    /// Order of rows in a part.
+    /// Order of rows in a part. Rows with equal keys stand in the order in which they were stored; all columns of a
+    /// span's identity that are no ids of spans are keys, so this tells which of several rows of a span came last.
     pub fn sort_keys(self) -> &'static [SortKey] {
         use SortKey::{Column, Minute, Second};
         match self {

@@ -29,7 +29,8 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::limit::{Gate, bound};
 use crate::scan::order::in_order;
-use crate::scan::pick::{Pick, pick};
+use crate::scan::pick::pick;
+use crate::scan::pick_part::Pick;
 use crate::scan::provider::{DATA_URL, ScanStats, SnapshotTable};
 use crate::sql::view::in_service;
 use crate::tail_feed::TailFeed;
@@ -224,6 +225,11 @@ impl Engine {
             ),
             Sample::gauge("tracelake_query_live_tails", "Live tails listening.", self.feed.listener_count() as f64),
         ]
+    }
+
+    #[cfg(test)]
+    pub(crate) fn runtime(&self) -> &Arc<RuntimeEnv> {
+        self.native.runtime_env()
     }
 
     /// Functions, rules and settings of SQL, without any table.

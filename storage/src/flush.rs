@@ -6,12 +6,13 @@
 
 use std::sync::atomic::Ordering;
 
-use tracelake_model::Position;
+use tracelake_model::{Position, TenantId};
 
 use crate::core::Core;
 use crate::disk;
 use crate::error::Error;
 use crate::mover::Mover;
+use crate::part::file::NewPart;
 use crate::signal::FlushReport;
 
 /// The name under which the audit table's log remembers its last `seq`.
@@ -57,7 +58,11 @@ impl Core {
     pub(crate) fn move_tail(&self, report: &mut FlushReport) -> Result<(), Error> {
         let target = self.tail.lock().visible();
         let (files, clock, pass) = (self.files.as_ref(), self.clock.as_ref(), |point| self.pass(point));
-        let mover = Mover { files, logs: &self.logs, tail: &self.tail, clock, pass: &pass };
+        let made = |tenant: &TenantId, table, parts: &[NewPart]| {
+            self.traces.insert_all(parts);
+            self.erasing.note(tenant, table, parts);
+        };
+        let mover = Mover { files, logs: &self.logs, tail: &self.tail, clock, made: &made, pass: &pass };
         let mut outcome = Ok(());
         // Rows that a failed flush left behind go first, so the newest ones may need a second round.
         while outcome.is_ok() && self.tail.lock().first_needed() <= target {

@@ -11,12 +11,10 @@
 //! | `upkeep.rs` `keeper.rs` `plan.rs` `compact.rs` `retain.rs` `sweep.rs` `follow.rs` | what runs beside: which parts to merge, merging them, removing old ones, deleting files; seeing other servers' commits |
 //! | `erase.rs` `erasure.rs` `erasing.rs` | delete by query: doing it; what is asked and answered; which run |
 //! | `hold.rs` `holding.rs` | legal holds; their documents |
-//! | `open.rs` `replay.rs` | a data directory opened, its log replayed |
-//! | `open.rs` `replay.rs` `relief.rs` | a data directory opened, its log replayed within the memory's limit |
 //! | `queue.rs` `feed.rs` `signal.rs` | what waits for the writer, for taps, for the flusher |
 //! | `dedup.rs` `audit.rs` `derived.rs` `rows.rs` | payloads seen before; audit numbers; derived rows; frames to rows |
-//! | `tail.rs` `snapshot.rs` | rows that are in no part yet; [`Snapshot`]: parts and tail of one instant |
-//! | `traces.rs` | the trace indexes of live parts: which parts may hold rows of a trace |
+//! | `traces.rs` `trace_load.rs` | the trace indexes of live parts: which parts may hold rows of a trace; reading them at start |
+//! | `open.rs` `replay.rs` `relief.rs` | a data directory opened, its log replayed within the memory's limit |
 //! | `tail.rs` `generation.rs` `gather.rs` | rows that are in no part yet: by tenant, by table; small batches become larger ones |
 //! | `snapshot.rs` | [`Snapshot`]: parts and tail of one instant |
 //! | `wal/` | the write-ahead log |
@@ -56,10 +54,10 @@ mod feed;
 mod files;
 mod flush;
 mod follow;
-mod hold;
-mod holding;
 mod gather;
 mod generation;
+mod hold;
+mod holding;
 mod home;
 mod keeper;
 mod logs;
@@ -87,6 +85,7 @@ mod sweep;
 mod table;
 mod tail;
 mod tap;
+mod trace_load;
 mod traces;
 mod upkeep;
 mod wal;

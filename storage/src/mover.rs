@@ -5,12 +5,13 @@
 
 use arrow::array::RecordBatch;
 use parking_lot::Mutex;
-use tracelake_model::{Clock, Position, Table};
+use tracelake_model::{Clock, Position, Table, TenantId};
 
 use crate::error::Error;
 use crate::files::file::Files;
 use crate::flush::{AUDIT_SEQ, Point};
 use crate::logs::Logs;
+use crate::part::file::NewPart;
 use crate::part::writer::write_parts;
 use crate::signal::FlushReport;
 use crate::tail::{Tail, Work};
@@ -21,6 +22,8 @@ pub(crate) struct Mover<'a> {
     pub(crate) logs: &'a Logs,
     pub(crate) tail: &'a Mutex<Tail>,
     pub(crate) clock: &'a dyn Clock,
+    /// Hears of parts before they are committed, while their table's log is locked.
+    pub(crate) made: &'a dyn Fn(&TenantId, Table, &[NewPart]),
     /// Where tests make it die.
     pub(crate) pass: &'a dyn Fn(Point) -> Result<(), Error>,
 }
@@ -55,6 +58,7 @@ impl Mover<'_> {
                 derived.push((AUDIT_SEQ.to_owned(), work.extent.audit_seq));
             }
             let derived: Vec<_> = derived.iter().map(|(source, position)| (source.as_str(), *position)).collect();
+            (self.made)(&work.tenant, table, &parts);
             let live = log.append(&parts, last, &derived, self.clock.now())?;
             report.rows += rows.iter().map(|rows| rows.num_rows() as u64).sum::<u64>();
             report.parts += live.len() as u64;

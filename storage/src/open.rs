@@ -12,7 +12,7 @@ use crate::core::Core;
 use crate::counter::Counters;
 use crate::damage::Register;
 use crate::dedup::Dedup;
-use crate::disk::{Disk, Lock, replace};
+use crate::disk::{Disk, Lock, make_durable, replace};
 use crate::erasing::Erasing;
 use crate::error::Error;
 use crate::feed::Feed;
@@ -100,6 +100,7 @@ fn open_as_it_is(config: Config, seams: &Seams) -> Result<Core, Error> {
         flushing: Mutex::default(),
         flush_signal: FlushSignal::default(),
         keeper: Keeper::default(),
+        traces: Arc::new(TraceIndexes::new(config.trace_index_bytes)),
         erasing: Erasing::default(),
         removing: RwLock::default(),
         accepting: AtomicBool::new(false),

@@ -79,8 +79,8 @@ impl<'a> Relief<'a> {
     }
 
     fn move_all(&self, frozen: Receiver<Vec<Work>>) {
-        let mover =
-            Mover { files: self.files, logs: self.logs, tail: &self.tail, clock: self.clock, pass: &|_| Ok(()) };
+        let (files, logs, tail, clock) = (self.files, self.logs, &self.tail, self.clock);
+        let mover = Mover { files, logs, tail, clock, made: &|_, _, _| {}, pass: &|_| Ok(()) };
         for works in frozen {
             // Whoever waits is told even by a panic.
             let rest = Rest(self);

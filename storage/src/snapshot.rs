@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
-use tracelake_model::{Table, TenantId};
+use parking_lot::Mutex;
+use tracelake_model::{Table, TenantId, UnixNano};
 
 use crate::damage::{Gap, Register};
 use crate::generation::Pieces;
@@ -50,7 +51,7 @@ impl Snapshot {
     pub(crate) fn new(tenant: TenantId, parts: [Arc<[Arc<Part>]>; TABLES], layers: Vec<Layer>) -> Self {
         let gaps = std::array::from_fn(|_| Arc::from([]));
         let (tail, closed, told) = Default::default();
-        Self { tenant, parts, layers, tail, gaps, closed, traces: None, told }
+        Self { tenant, parts, layers, tail, gaps, closed, told, traces: None }
     }
 
     /// The same with what is known to be missing. What is told may be missing already or about to.

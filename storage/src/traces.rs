@@ -14,11 +14,8 @@ use object_store::path::Path as Location;
 use parking_lot::Mutex;
 use tracelake_model::UnixNano;
 
-use crate::core::Core;
-use crate::error::Error;
 use crate::part::file::{NewPart, Part};
 use crate::part::trace_index::{self, TraceIndex};
-use crate::part::trace_read;
 
 /// A part that may hold rows of the traces asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,13 +120,13 @@ impl TraceIndexes {
     }
 
     /// Whether the index of a part is worth reading: it is not here, and would find room.
-    fn wants(&self, part: &Part) -> bool {
+    pub(crate) fn wants(&self, part: &Part) -> bool {
         let state = self.state.lock();
         let is_out = state.crowded.is_some_and(|crowded| part.stored <= crowded);
         !is_out && !state.known.contains_key(&part.location) && !state.unreadable.contains(&part.location)
     }
 
-    fn give_up(&self, part: &Part) {
+    pub(crate) fn give_up(&self, part: &Part) {
         self.state.lock().unreadable.insert(part.location.clone());
     }
 }
@@ -152,32 +149,4 @@ fn rows(index: &TraceIndex, hashes: &[u32], end: u64) -> Vec<Range<u64>> {
         }
     }
     joined
-}
-
-impl Core {
-    /// Reads the indexes of live parts that are not in memory, and forgets those of others. `go_on` is asked after
-    /// each. A part whose index cannot be read is told of once, and is looked into for every trace.
-    pub(crate) fn load_traces(&self, go_on: &mut dyn FnMut() -> bool) -> Result<(), Error> {
-        let indexed = self.logs.all().into_iter().filter(|(_, table, _)| trace_index::is_indexed(*table));
-        let live: Vec<Arc<Part>> = indexed.flat_map(|(_, _, shared)| shared.lock().live()).collect();
-        self.traces.retain(&live);
-        let mut wanted: Vec<_> = live.iter().filter(|part| self.traces.wants(part)).collect();
-        wanted.sort_by_key(|part| std::cmp::Reverse(part.stored));
-        for part in wanted {
-            if !go_on() {
-                break;
-            }
-            // One before it may have taken the last room.
-            if self.traces.wants(part) {
-                match trace_read::read(self.files.as_ref(), &part.location) {
-                    Ok(index) => self.traces.insert(part, Arc::new(index)),
-                    Err(error) => {
-                        tracing::warn!(%error, part = %part.location, "no trace index, every search for a trace reads it");
-                        self.traces.give_up(part);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
 }

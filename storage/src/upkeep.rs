@@ -46,6 +46,7 @@ impl Core {
     }
 
     pub(crate) fn upkeep_round(&self) -> Result<(), Error> {
+        self.load_traces(&mut || !self.keeper.wait(Duration::ZERO))?;
         self.sweep_step(self.config.removed_keep)?;
         self.retain_by_age()?;
         self.retain_by_share()?;

@@ -22,17 +22,17 @@ const SCAN_MAX: usize = 24;
 pub(crate) struct Tidied {
     /// Attributes beyond the limit.
     pub(crate) dropped: u32,
-    /// Keys whose text was cut, comma-separated; empty when none.
-    pub(crate) cut: String,
+    /// Keys whose text was cut, comma-separated. A key may be empty, so `None` says that none was.
+    pub(crate) cut: Option<String>,
 }
 
 impl Tidied {
     /// Notes one more key whose text was cut.
     pub(crate) fn add_cut(&mut self, key: &str) {
-        if !self.cut.is_empty() {
-            self.cut.push(',');
+        match &mut self.cut {
+            Some(keys) => keys.extend([",", key]),
+            None => self.cut = Some(key.to_owned()),
         }
-        self.cut.push_str(key);
     }
 }
 
@@ -151,13 +151,13 @@ pub(crate) fn push_object(out: &mut String, attributes: &Attributes<'_>, tidied:
     let start = out.len();
     for (key, value) in attributes {
         let is_mark =
-            (*key == semconv::CUT && !tidied.cut.is_empty()) || (*key == semconv::DROPPED && tidied.dropped > 0);
+            (*key == semconv::CUT && tidied.cut.is_some()) || (*key == semconv::DROPPED && tidied.dropped > 0);
         if !is_mark {
             push_entry(out, start, key, value);
         }
     }
-    if !tidied.cut.is_empty() {
-        push_entry(out, start, semconv::CUT, &Any::Text(&tidied.cut));
+    if let Some(keys) = &tidied.cut {
+        push_entry(out, start, semconv::CUT, &Any::Text(keys));
     }
     if tidied.dropped > 0 {
         push_entry(out, start, semconv::DROPPED, &Any::Int(i64::from(tidied.dropped)));

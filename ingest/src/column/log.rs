@@ -9,7 +9,7 @@ use crate::column::assemble::Assemble;
 use crate::column::attribute::{AttributeColumns, Tidied, cut, push_text, tidy_but};
 use crate::column::interned::Interned;
 use crate::column::resource::OriginColumns;
-use crate::column::span::{known, nonempty};
+use crate::column::span::known;
 use crate::error::Error;
 use crate::wire::log::LogRecord;
 use crate::wire::value::Any;
@@ -82,7 +82,7 @@ impl LogRows {
         self.flags.append_value(i64::from(record.flags));
         let mut marks = Vec::new();
         marks.extend((record.time_unix_nano == 0).then_some((CLOCK, NO_TIME)));
-        marks.extend(nonempty(&tidied.cut).map(|cut| (CUT, cut)));
+        marks.extend(tidied.cut.as_deref().map(|cut| (CUT, cut)));
         self.attributes.push(&record.attributes, &marks);
         self.origin.push();
         self.dropped_attributes.append_value(i64::from(record.dropped_attributes_count) + i64::from(tidied.dropped));

@@ -97,7 +97,7 @@ impl SpanRows {
         let tidied = tidy(&mut span.attributes, &self.limits);
         let mut marks = Vec::new();
         marks.extend(oddity.map(|oddity| (CLOCK, oddity)));
-        marks.extend(nonempty(&tidied.cut).map(|cut| (CUT, cut)));
+        marks.extend(tidied.cut.as_deref().map(|cut| (CUT, cut)));
         self.attributes.push(&span.attributes, &marks);
         self.origin.push();
         self.events.push(span.events, &self.limits);

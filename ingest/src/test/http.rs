@@ -244,10 +244,8 @@ async fn a_tenant_beyond_its_rate_is_429_with_the_time_its_debt_takes() {
     assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, "11"));
     assert_eq!(sink.requests().len(), 0);
     let refusals = ingest.stats().into_iter().filter(|sample| sample.name == "tracelake_ingest_refusals_total");
-    let counted: Vec<_> = refusals
-        .filter(|sample| sample.value > 0.0)
-        .map(|sample| (sample.labels[0].1.to_string(), sample.value))
-        .collect();
+    let counted: Vec<_> =
+        refusals.filter(|sample| sample.value > 0.0).map(|sample| (sample.labels[0].1.clone(), sample.value)).collect();
     assert_eq!(counted, [("malformed".to_owned(), 1.0), ("rate".to_owned(), 1.0)]);
 }
 

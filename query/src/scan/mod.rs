@@ -12,7 +12,7 @@
 
 pub(crate) mod order;
 pub(crate) mod pick;
-mod pick_part;
+pub(crate) mod pick_part;
 pub(crate) mod provider;
 pub(crate) mod prune;
 mod tail;

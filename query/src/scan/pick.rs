@@ -4,7 +4,6 @@
 //! Goes without a plan, which would cost more than the rows: the index says where to read, and what is read is compared.
 //! Deliberately knows one question only; all others are scans (`provider.rs`).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -17,32 +16,14 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt, stream};
-use tracelake_model::Table;
 use tracelake_storage::{Snapshot, TracePart};
 
-use crate::scan::pick_part::open;
+use crate::scan::pick_part::{Pick, open};
 use crate::scan::provider::{DATA_URL, ScanStats};
 use crate::scan::tail::{of_traces, plain};
 
 /// Parts that are opened ahead of the one that is read.
 const PARTS_AHEAD: usize = 2;
-
-/// What is wanted.
-#[derive(Clone, Debug)]
-pub(crate) struct Pick {
-    pub(crate) table: Table,
-    /// Trace ids, as they are stored.
-    pub(crate) ids: Arc<BTreeSet<Vec<u8>>>,
-    /// Places of the wanted columns in the table's files.
-    pub(crate) columns: Arc<Vec<usize>>,
-}
-
-impl Pick {
-    /// Columns as they come out.
-    pub(crate) fn schema(&self) -> Result<SchemaRef> {
-        Ok(Arc::new(self.table.file_schema().project(&self.columns)?))
-    }
-}
 
 /// The rows of a snapshot that belong to the traces.
 pub(crate) async fn pick(

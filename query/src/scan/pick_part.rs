@@ -23,11 +23,28 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use tracelake_model::Table;
 use tracelake_model::column::TRACE_ID;
 use tracelake_storage::TracePart;
 
-use crate::scan::pick::Pick;
 use crate::scan::provider::object_meta;
+
+/// What is wanted.
+#[derive(Clone, Debug)]
+pub(crate) struct Pick {
+    pub(crate) table: Table,
+    /// Trace ids, as they are stored.
+    pub(crate) ids: Arc<BTreeSet<Vec<u8>>>,
+    /// Places of the wanted columns in the table's files.
+    pub(crate) columns: Arc<Vec<usize>>,
+}
+
+impl Pick {
+    /// Columns as they come out.
+    pub(crate) fn schema(&self) -> Result<SchemaRef> {
+        Ok(Arc::new(self.table.file_schema().project(&self.columns)?))
+    }
+}
 
 /// Opens a part and begins to read; batches have the wanted columns in their order.
 pub(crate) async fn open(

@@ -157,10 +157,12 @@ impl Repository {
             if text.is_ok_and(|text| Manifest::decode(&text).is_err()) {
                 continue;
             }
+            let mut there = false;
             for at in [self.manifest_of(id), Self::small_of(id)] {
-                self.files.remove(&at).map_err(Error::io("remove", &self.files.path(&at)))?;
+                there |= self.files.remove(&at).map_err(Error::io("remove", &self.files.path(&at)))?;
             }
-            removed += 1;
+            // Empty directories of those that went earlier are no backups.
+            removed += u64::from(there);
         }
         let (_, odd) = self.backups()?;
         // A manifest that cannot be read may name any part.

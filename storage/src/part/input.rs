@@ -173,7 +173,7 @@ impl Input {
             self.at += 1;
             return Ok(if first { Step::Batch } else { Step::Row });
         }
-        while let Some(batch) = self.reader.next() {
+        for batch in self.reader.by_ref() {
             let batch = conform(&batch?, &self.schema, &self.columns)?;
             if batch.num_rows() > 0 {
                 (self.keys, self.batch, self.at) = (order.keys(&batch)?, batch, 1);
@@ -186,7 +186,7 @@ impl Input {
 
     fn hold_all(&mut self, order: &Order) -> Result<(), Error> {
         let mut batches = Vec::new();
-        while let Some(batch) = self.reader.next() {
+        for batch in self.reader.by_ref() {
             batches.push(conform(&batch?, &self.schema, &self.columns)?);
         }
         self.batch = concat_batches(&self.schema, &batches)?;

@@ -19,9 +19,8 @@
 mod encoding;
 pub(crate) mod file;
 pub(crate) mod filter;
-pub(crate) mod input;
 pub(crate) mod gather;
-mod input;
+pub(crate) mod input;
 pub(crate) mod merge;
 pub(crate) mod sort;
 mod stats;

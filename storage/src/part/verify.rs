@@ -7,7 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow::array::AsArray;
+use arrow::array::{AsArray, PrimitiveArray};
 use arrow::datatypes::Int64Type;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use serde_json::Value;
@@ -103,7 +103,7 @@ fn read_rows(
         };
         rows += batch.num_rows() as u64;
         let times = batch.column_by_name(table.time_column()).and_then(|times| times.as_primitive_opt::<Int64Type>());
-        for &time in times.into_iter().flat_map(|times| times.values()) {
+        for &time in times.into_iter().flat_map(PrimitiveArray::values) {
             (first, last) = (first.min(time), last.max(time));
         }
         if !go_on(0) {

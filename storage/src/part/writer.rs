@@ -27,12 +27,18 @@ use crate::part::{encoding, sort, stats};
 /// Rows that are put in order at once: bounds what is held twice while a part is written.
 const CHUNK_ROWS: usize = 8 << 10;
 
+/// Parts of one flush of a table at most: each is a file of its own, and each row of a commit. A request may spread over
+/// thousands of days, by a wrong clock or to do harm.
+const DAYS_MAX: usize = 32;
+/// Once there are more, a day has a part of its own from so many rows on.
+const DAY_ROWS_MIN: usize = 64;
+
 /// A row: which batch, which row of it.
 type Place = (u32, u32);
 
 /// Writes rows (columns of [`Table::schema`]) to one part per UTC day below the data root, in the order of the table's
-/// sort keys; rows without a time (zero or less) belong to the day they were received. Every file and its directory is
-/// durable on return; on an error those already written stay behind unnamed.
+/// sort keys; rows without a time (zero or less), and those of days that are too many, belong to the day they were
+/// received. Every file and its directory is durable on return; on an error those already written stay behind unnamed.
 pub(crate) fn write_parts(
     files: &dyn Files,
     tenant: &TenantId,
@@ -72,16 +78,16 @@ fn split(table: Table, batches: &[RecordBatch], received: UnixNano) -> Result<BT
             days.entry(dated.div_euclid(DAY_NS)).or_default().push((batch, row));
         }
     }
-    gather(&mut days, received.0.div_euclid(DAY_NS));
+    limit(&mut days, received.0.div_euclid(DAY_NS));
     Ok(days.into_iter().map(|(day, rows)| (UnixNano(day.saturating_mul(DAY_NS)).date(), rows)).collect())
 }
 
 /// Leaves so many days: those with the most rows, of equal ones the latest. The rows of the others go to `today`.
-fn gather(days: &mut BTreeMap<i64, Vec<u32>>, today: i64) {
+fn limit(days: &mut BTreeMap<i64, Vec<Place>>, today: i64) {
     if days.len() <= DAYS_MAX {
         return;
     }
-    let mut by_rows: Vec<(usize, i64)> = days.iter().map(|(day, rows)| (rows.len(), *day)).collect();
+    let mut by_rows: Vec<(usize, i64)> = days.iter().map(|(day, places)| (places.len(), *day)).collect();
     by_rows.sort_unstable_by(|a, b| b.cmp(a));
     let mut rows = days.remove(&today).unwrap_or_default();
     let others = by_rows.into_iter().filter(|(_, day)| *day != today).enumerate();

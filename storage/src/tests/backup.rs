@@ -221,6 +221,7 @@ fn damage_is_never_copied_nor_restored() {
 fn a_repository_is_no_place_that_holds_something_else() {
     let rig = Rig::new();
     send(&rig, 1..=1);
+    rig.disk.create_dir(Path::new("/photos")).unwrap();
     crate::disk::replace(&rig.disk, Path::new("/photos"), "cat.jpg", b"x").unwrap();
     let to = |to: &str| BackupAsk { to: PathBuf::from(to), keep: None, copy: false };
     for place in ["/photos", "/server/backups", "/"] {

@@ -142,12 +142,12 @@ fn an_erased_part_keeps_its_day_its_age_and_its_order() {
     for (table, first) in [(Table::Logs, 0), (Table::Spans, 0)] {
         put(core, table, &part(core, table, &times(first, 3000, 7), 1));
         rig.clock.advance(Duration::from_secs(100));
-        let before = live(core, table)[0].clone();
+        let before = live(core, table).remove(0);
         erase(core, &thirds(table, TimeRange::ALL)).unwrap();
-        let after = live(core, table)[0].clone();
+        let after = live(core, table).remove(0);
         assert_eq!((&after.date, after.stored, after.rows), (&before.date, before.stored, 2000), "{table}");
         let opened = crate::part::input::Opened::open(core.files.as_ref(), table, &after).unwrap();
-        assert_eq!(opened.is_in_order(), table == Table::Logs, "{table}");
+        assert!(opened.is_in_order(), "{table}");
     }
 }
 

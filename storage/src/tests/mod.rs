@@ -19,10 +19,10 @@
 //! | `damage.rs` | a damaged file is found, taken out of service and told; the rest is served |
 //! | `flip.rs` | every flipped bit of parts, entries and checkpoints is found |
 //! | `bucket.rs` | the whole store on such an object store, alone and shared by several servers |
-//! | `backup.rs` | a backup holds what was acknowledged before it, and becomes a store again |
 //! | `outsider.rs` | what other readers of Delta tables see |
 //! | `gather.rs` | small batches become larger ones unnoticed |
 //! | `replay.rs` | a log larger than memory is read again within the limit |
+//! | `backup.rs` | a backup holds what was acknowledged before it, and becomes a store again |
 //! | `parts.rs` | what they stand on |
 //! | `tap.rs` | taps see every request once per start, in order |
 //! | `traces.rs` | a trace is looked for where it is, whatever is known of it |
@@ -39,27 +39,25 @@ mod cut;
 mod damage;
 mod door;
 mod durability;
+mod erase;
+mod erase_beside;
 mod faults;
 mod flaky;
 mod flip;
-mod machine;
-mod outsider;
-mod erase;
-mod erase_beside;
-mod flaky;
-mod flip;
+mod gather;
 mod hold;
 mod late;
-mod gather;
+mod machine;
+mod outsider;
 mod parts;
-mod race;
 mod power;
+mod race;
 mod remote;
 mod replay;
 mod retain;
 mod rig;
 mod script;
 mod tap;
-mod traces;
 mod tape;
+mod traces;
 mod truth;

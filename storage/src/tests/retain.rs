@@ -7,7 +7,7 @@ use tracelake_model::{Table, TenantId};
 
 use crate::core::Core;
 use crate::tests::parts::{files, live, part, put, times};
-use crate::tests::rig::Rig;
+use crate::tests::rig::{Rig, START};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);

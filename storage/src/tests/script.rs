@@ -46,6 +46,9 @@ pub(crate) struct Row {
     pub(crate) text: String,
 }
 
+/// The very bytes of a part, and its rows.
+pub(crate) type ReadPart = (Bytes, Vec<(usize, i64)>);
+
 /// The payloads of a run in the order of their sending.
 pub(crate) struct Script {
     pub(crate) tenants: Vec<TenantId>,
@@ -53,7 +56,7 @@ pub(crate) struct Script {
     pub(crate) rows: Vec<Row>,
     pub(crate) decoder: Arc<Memo>,
     /// Rows of parts that were read before, with the very bytes they were read from.
-    pub(crate) parts: Mutex<HashMap<Location, (Bytes, Vec<(usize, i64)>)>>,
+    pub(crate) parts: Mutex<HashMap<Location, ReadPart>>,
 }
 
 /// Decodes each payload once: decoding is pure.

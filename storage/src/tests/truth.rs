@@ -137,7 +137,7 @@ pub(crate) fn look(script: &Script, core: &Core) -> Result<Look, String> {
         for table in TABLES {
             let mut found = Vec::new();
             for batch in snapshot.tail(table) {
-                read(script, tenant, table, &batch, &mut found)?;
+                read(script, tenant, table, batch, &mut found)?;
             }
             for part in snapshot.parts(table) {
                 read_part(script, core, tenant, table, part, &mut found)?;
@@ -166,7 +166,8 @@ fn read_part(
         found.extend(rows);
         return Ok(());
     }
-    let reader = ParquetRecordBatchReaderBuilder::try_new(content.clone()).and_then(|builder| builder.build());
+    let reader =
+        ParquetRecordBatchReaderBuilder::try_new(content.clone()).and_then(ParquetRecordBatchReaderBuilder::build);
     let mut rows = Vec::new();
     for batch in reader.map_err(|error| told(&error))? {
         read(script, tenant, table, &batch.map_err(|error| told(&error))?, &mut rows)?;

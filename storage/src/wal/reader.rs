@@ -191,14 +191,13 @@ impl Walk<'_> {
             if sequence > self.expected && !self.lost(sequence - 1, path) {
                 break;
             }
-            let Some(mut located) = read(self.id, spot, content, path) else {
+            let Some(located) = read(self.id, self.known, spot, content, path) else {
                 if self.lost(sequence, path) {
                     continue;
                 }
                 break;
             };
             if sequence > self.known {
-                located.durable = false;
                 uncertain.push(spot);
             }
             if located.header.observable() {
@@ -226,12 +225,15 @@ impl Walk<'_> {
     }
 }
 
-fn read(id: WalId, spot: Spot, content: &Bytes, path: &Path) -> Option<Located> {
+fn read(id: WalId, known: u64, spot: Spot, content: &Bytes, path: &Path) -> Option<Located> {
     let (header, payload) = spot.body(id, content)?;
     match FrameHeader::decode(header) {
-        Ok(header) => {
-            Some(Located { position: spot.head.sequence, durable: true, header, payload: content.slice(payload) })
-        }
+        Ok(header) => Some(Located {
+            position: spot.head.sequence,
+            durable: spot.head.sequence <= known,
+            header,
+            payload: content.slice(payload),
+        }),
         Err(detail) => {
             tracing::error!(path = %path.display(), position = spot.head.sequence, detail, "unreadable frame");
             None

@@ -337,7 +337,7 @@ async fn check_grpc(random: &mut SmallRng, sent: &Sent) -> Answer {
     answer
 }
 
-fn run(name: &str, check: impl AsyncFn(&mut SmallRng, &Sent) -> Answer) {
+fn run(name: &str, check: &impl AsyncFn(&mut SmallRng, &Sent) -> Answer) {
     let trees = trees();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let (mut taken, mut refused) = (0_u64, 0_u64);
@@ -354,10 +354,10 @@ fn run(name: &str, check: impl AsyncFn(&mut SmallRng, &Sent) -> Answer) {
 
 #[test]
 fn the_http_door_answers_anything_with_the_right_code() {
-    run("HTTP door", check_http);
+    run("HTTP door", &check_http);
 }
 
 #[test]
 fn the_grpc_door_answers_anything_with_the_right_code() {
-    run("gRPC door", check_grpc);
+    run("gRPC door", &check_grpc);
 }

@@ -28,6 +28,7 @@ pub(crate) struct Expected {
 }
 
 impl Row {
+    #[expect(clippy::needless_pass_by_value, reason = "callers hand over what they made")]
     pub(crate) fn put(&mut self, column: &'static str, text: impl ToString) {
         self.cells.insert(column, text.to_string());
     }
