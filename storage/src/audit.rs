@@ -8,6 +8,9 @@ use tracelake_model::{Batch, Table, column};
 
 use crate::error::Error;
 
+/// The name under which the audit table's log remembers its last `seq`.
+pub(crate) const AUDIT_SEQ: &str = "audit_seq";
+
 /// Rows of the audit table in these batches.
 pub(crate) fn count_rows(batches: &[Batch]) -> u64 {
     batches.iter().filter(|batch| batch.table() == Table::Audit).map(|batch| batch.row_count() as u64).sum()

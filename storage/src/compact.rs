@@ -10,11 +10,11 @@ use tracelake_model::{Table, TenantId};
 
 use crate::core::Core;
 use crate::error::Error;
-use crate::flush::Point;
 use crate::logs::SharedLog;
 use crate::part::file::{NewPart, Part};
 use crate::part::merge::{Failure, Merge};
 use crate::plan;
+use crate::point::Point;
 use crate::table::log::TableLog;
 
 impl Core {

@@ -19,7 +19,7 @@ use crate::disk::{Disk, Lock};
 use crate::erasing::Erasing;
 use crate::feed::Feed;
 use crate::files::file::Files;
-use crate::gather::GatherSignal;
+use crate::gather_signal::GatherSignal;
 use crate::keeper::Keeper;
 use crate::logs::Logs;
 use crate::queue::Queue;
@@ -75,7 +75,7 @@ pub(crate) struct Core {
     pub(crate) write_failure: Mutex<Option<String>>,
     pub(crate) lock: Mutex<Option<Box<dyn Lock>>>,
     #[cfg(test)]
-    pub(crate) crash_at: Mutex<Option<crate::flush::Point>>,
+    pub(crate) crash_at: Mutex<Option<crate::point::Point>>,
 }
 
 /// Who asks to append.

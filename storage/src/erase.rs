@@ -24,10 +24,10 @@ use crate::core::Core;
 use crate::erasing::Running;
 use crate::erasure::{Erased, Erasure};
 use crate::error::Error;
-use crate::flush::Point;
 use crate::logs::SharedLog;
 use crate::part::file::Part;
 use crate::part::filter;
+use crate::point::Point;
 
 /// How often others may merge parts under our feet before we give up for this time.
 const ROUNDS_MAX: usize = 100;

@@ -13,33 +13,11 @@ use crate::disk;
 use crate::error::Error;
 use crate::mover::Mover;
 use crate::part::file::NewPart;
+use crate::point::Point;
 use crate::signal::FlushReport;
 
-/// The name under which the audit table's log remembers its last `seq`.
-pub(crate) const AUDIT_SEQ: &str = "audit_seq";
 /// The file of hashes whose segments are gone.
 pub(crate) const HASHES_FILE: &str = "hashes";
-
-/// Moments at which a test makes a flush or a merge die.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Point {
-    /// Parts are written, no commit names them.
-    PartsWritten,
-    /// The commit stands, the tail still has the rows.
-    Committed,
-    /// The rows left the tail, segments are still there.
-    Replaced,
-    /// The hashes are saved, segments are still there.
-    HashesSaved,
-    /// A merged part is written, no commit names it.
-    Merged,
-    /// Its commit stands, snapshots still name the parts before.
-    Swapped,
-    /// A part without erased rows is written, no commit names it.
-    Rewritten,
-    /// Its commit stands, snapshots still name the part before.
-    Erased,
-}
 
 impl Core {
     /// Moves everything that is visible now to parts. On failure the rest stays in the tail for the next time.

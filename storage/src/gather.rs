@@ -3,54 +3,15 @@
 //! Deliberately changes no row and no order: a snapshot sees the same rows before and after. A flush that comes first
 //! takes the small pieces as they are.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parking_lot::{Condvar, Mutex};
-use tracelake_model::{Batch, Table, TenantId};
+use tracelake_model::Batch;
 
 use crate::core::Core;
 use crate::error::Error;
 use crate::generation::Piece;
 use crate::part::gather::Gather;
 use crate::tail::{Run, Tail};
-
-/// Which tables have small pieces to gather, each at most once per run.
-#[derive(Debug, Default)]
-pub(crate) struct GatherSignal {
-    state: Mutex<Ripe>,
-    ready: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Ripe {
-    tables: VecDeque<(TenantId, Table)>,
-    stopped: bool,
-}
-
-impl GatherSignal {
-    /// Tables that are worth a step.
-    pub(crate) fn offer(&self, tables: Vec<(TenantId, Table)>) {
-        if !tables.is_empty() {
-            self.state.lock().tables.extend(tables);
-            self.ready.notify_one();
-        }
-    }
-
-    /// Ends the gatherer; what is left stays as it is.
-    pub(crate) fn stop(&self) {
-        self.state.lock().stopped = true;
-        self.ready.notify_all();
-    }
-
-    fn next(&self, wait: bool) -> Option<(TenantId, Table)> {
-        let mut state = self.state.lock();
-        while wait && state.tables.is_empty() && !state.stopped {
-            self.ready.wait(&mut state);
-        }
-        if state.stopped { None } else { state.tables.pop_front() }
-    }
-}
 
 impl Core {
     /// Gathers the small pieces of one table; with `wait` waits for one that has enough. `false` when there is none.

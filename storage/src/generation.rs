@@ -10,8 +10,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use tracelake_model::{Batch, Table, UnixNano};
 
-use crate::snapshot::{TABLES, TableSet};
-use crate::tail::Arrival;
+use crate::arrival::Arrival;
+use crate::table_set::{TABLES, TableSet};
 
 /// Small pieces that are gathered at once; few in tests, so that it happens everywhere.
 const RUN_PIECES: usize = if cfg!(test) { 4 } else { 32 };

@@ -11,7 +11,8 @@
 //! | `upkeep.rs` `keeper.rs` `plan.rs` `compact.rs` `retain.rs` `sweep.rs` `follow.rs` | what runs beside: which parts to merge, merging them, removing old ones, deleting files; seeing other servers' commits |
 //! | `erase.rs` `erasure.rs` `erasing.rs` | delete by query: doing it; what is asked and answered; which run |
 //! | `hold.rs` `holding.rs` | legal holds; their documents |
-//! | `queue.rs` `feed.rs` `signal.rs` | what waits for the writer, for taps, for the flusher |
+//! | `queue.rs` `feed.rs` `signal.rs` `gather_signal.rs` | what waits for the writer, for taps, for the flusher, for the gatherer |
+//! | `arrival.rs` `table_set.rs` `point.rs` | rows of a frame; a set of tables; moments at which tests let it die |
 //! | `dedup.rs` `audit.rs` `derived.rs` `rows.rs` | payloads seen before; audit numbers; derived rows; frames to rows |
 //! | `traces.rs` `trace_load.rs` | the trace indexes of live parts: which parts may hold rows of a trace; reading them at start |
 //! | `open.rs` `replay.rs` `relief.rs` | a data directory opened, its log replayed within the memory's limit |
@@ -30,6 +31,7 @@
 //! | `files/` `name.rs` | the files of tables: in a directory of a disk, in an object store; unused names |
 //! | `home.rs` `place.rs` `bucket/` | where tables and documents live, as configured; requests to an object store |
 
+mod arrival;
 mod audit;
 mod backup;
 mod bucket;
@@ -55,6 +57,7 @@ mod files;
 mod flush;
 mod follow;
 mod gather;
+mod gather_signal;
 mod generation;
 mod hold;
 mod holding;
@@ -67,6 +70,7 @@ mod open;
 mod part;
 mod place;
 mod plan;
+mod point;
 mod quarantine;
 mod queue;
 mod reads;
@@ -83,6 +87,7 @@ mod stats;
 mod store;
 mod sweep;
 mod table;
+mod table_set;
 mod tail;
 mod tap;
 mod trace_load;

@@ -7,12 +7,13 @@ use arrow::array::RecordBatch;
 use parking_lot::Mutex;
 use tracelake_model::{Clock, Position, Table, TenantId};
 
+use crate::audit::AUDIT_SEQ;
 use crate::error::Error;
 use crate::files::file::Files;
-use crate::flush::{AUDIT_SEQ, Point};
 use crate::logs::Logs;
 use crate::part::file::NewPart;
 use crate::part::writer::write_parts;
+use crate::point::Point;
 use crate::signal::FlushReport;
 use crate::tail::{Tail, Work};
 

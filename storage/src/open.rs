@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::feed::Feed;
 use crate::files::disk::DiskFiles;
 use crate::flush::HASHES_FILE;
-use crate::gather::GatherSignal;
+use crate::gather_signal::GatherSignal;
 use crate::keeper::Keeper;
 use crate::logs::Logs;
 use crate::quarantine;

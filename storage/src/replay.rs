@@ -8,16 +8,17 @@ use std::sync::Arc;
 
 use tracelake_model::{Batch, Decoder, Position, Table, TenantId};
 
+use crate::arrival::Arrival;
+use crate::audit::AUDIT_SEQ;
 use crate::dedup::Dedup;
 use crate::disk::{Disk, replace};
 use crate::error::Error;
-use crate::flush::AUDIT_SEQ;
 use crate::gather::gather_ripe;
 use crate::logs::Logs;
 use crate::relief::Relief;
 use crate::rows::{memory_bytes, rows_of};
 use crate::seam::Seams;
-use crate::tail::{Arrival, Tail};
+use crate::tail::Tail;
 use crate::wal::header::FrameHeader;
 use crate::wal::reader::{Located, Recovery};
 

@@ -12,23 +12,8 @@ use tracelake_model::{Table, TenantId, UnixNano};
 use crate::damage::{Gap, Register};
 use crate::generation::Pieces;
 use crate::part::file::Part;
+use crate::table_set::TABLES;
 use crate::traces::{TraceIndexes, TracePart};
-
-pub(crate) const TABLES: usize = Table::ALL.len();
-
-/// A set of tables.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TableSet(u16);
-
-impl TableSet {
-    pub(crate) fn contains(self, table: Table) -> bool {
-        self.0 & (1 << table as u16) != 0
-    }
-
-    pub(crate) fn insert(&mut self, table: Table) {
-        self.0 |= 1 << table as u16;
-    }
-}
 
 /// Rows of the tail, table by table.
 pub(crate) type Layer = [Pieces; TABLES];

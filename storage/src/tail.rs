@@ -6,33 +6,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use tracelake_model::{Batch, Table, TenantId, UnixNano};
+use tracelake_model::{Table, TenantId};
 
+use crate::arrival::Arrival;
 use crate::generation::{Extent, Generation, Piece, Pieces};
 use crate::part::file::Part;
-use crate::snapshot::{Layer, Snapshot, TABLES, TableSet};
+use crate::snapshot::{Layer, Snapshot};
+use crate::table_set::{TABLES, TableSet};
 
 /// The live parts of a tenant, by table.
 pub(crate) type Parts = [Arc<[Arc<Part>]>; TABLES];
-
-/// One durable frame's rows.
-#[derive(Debug)]
-pub(crate) struct Arrival {
-    /// Its place in the log.
-    pub(crate) position: u64,
-    /// Whose.
-    pub(crate) tenant: TenantId,
-    /// When it was received.
-    pub(crate) received: UnixNano,
-    /// Its rows.
-    pub(crate) batches: Arc<[Batch]>,
-    /// Bytes of them in memory.
-    pub(crate) bytes: u64,
-    /// The `seq` of its last audit row.
-    pub(crate) audit_seq: Option<u64>,
-    /// The derived stream and its position.
-    pub(crate) derived: Option<(Arc<str>, u64)>,
-}
 
 #[derive(Debug)]
 struct Frozen {

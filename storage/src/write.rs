@@ -12,12 +12,13 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tracelake_model::{Durable, Fault, Position, Receipt, Refusal, TenantId};
 
+use crate::arrival::Arrival;
 use crate::audit;
 use crate::config::Durability;
 use crate::core::{Core, unavailable};
 use crate::dedup::Outcome;
 use crate::queue::{Entry, Taken};
-use crate::tail::{Arrival, Tail};
+use crate::tail::Tail;
 use crate::wal::header::FrameHeader;
 use crate::wal::writer::{Frame, WriteError};
 

@@ -14,12 +14,12 @@ use tracelake_model::{Clock as _, ManualClock, Position, SystemClock, Table, Ten
 
 use crate::core::Core;
 use crate::files::file::Chunks;
-use crate::flush::Point;
 use crate::open;
 use crate::part::file::{NewPart, Part};
 use crate::part::sample;
 use crate::part::sort::Order;
 use crate::part::writer::{PartWriter, write_parts};
+use crate::point::Point;
 use crate::seam::Seams;
 use crate::simulation::SimDisk;
 use crate::sweep::ORPHAN_AGE;

@@ -6,7 +6,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tracelake_model::Table;
 
-use crate::flush::Point;
+use crate::point::Point;
 use crate::tests::rig::Rig;
 
 /// What clients know.

@@ -2,7 +2,7 @@
 
 use tracelake_model::{Table, TenantId};
 
-use crate::flush::Point;
+use crate::point::Point;
 use crate::tests::rig::Rig;
 
 fn gather_all(rig: &Rig) {
