@@ -38,6 +38,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Parts of the search for traces: days, and spans of each flush in each of them.
 const DAYS: u64 = 143;
 const FLUSH_TRACES: [u64; 7] = [1500, 400, 100, 100, 100, 100, 100];
+/// Days of one flush: more would share parts.
+const FLUSH_DAYS: u64 = 28;
 /// Spans of a made-up trace, and the services that they belong to.
 const TRACE_SPANS: u64 = 12;
 const SERVICES: [&str; 6] = ["frontend", "cart", "checkout", "payment", "shipping", "stock"];
@@ -279,8 +281,10 @@ async fn fill(house: &House) -> Outcome<Vec<[u8; 16]>> {
             let (ids, request) = traces(start, count, &mut random);
             known.extend(ids.into_iter().take(20));
             house.append(Signal::Traces, request.encode_to_vec().into()).await?;
+            if (day + 1).is_multiple_of(FLUSH_DAYS) || day + 1 == DAYS {
+                house.store.flush().await?;
+            }
         }
-        house.store.flush().await?;
         house.clock.advance(Duration::from_secs(10));
     }
     Ok(known)
