@@ -13,7 +13,6 @@ mod error;
 mod health;
 mod house;
 mod listener;
-mod maintain;
 mod server;
 mod telemetry;
 mod tls;

@@ -23,7 +23,7 @@ use crate::config::schema::Config;
 use crate::error::Error;
 use crate::house::House;
 use crate::listener::{Listener, drained};
-use crate::{admin, health, maintain, tls};
+use crate::{admin, health, tls};
 
 /// How long requests that are under way may take once the server ends.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -123,11 +123,7 @@ impl Doors {
 fn api_router(house: &Arc<House>) -> Router {
     let query = tracelake_query::router(Arc::clone(&house.engine));
     let alerting = house.alerting.router();
-    query
-        .merge(alerting)
-        .merge(admin::router(Arc::clone(house)))
-        .merge(maintain::router(Arc::clone(house)))
-        .method_not_allowed_fallback(answer_wrong_method)
+    query.merge(alerting).merge(admin::router(Arc::clone(house))).method_not_allowed_fallback(answer_wrong_method)
 }
 
 async fn answer_wrong_method(headers: HeaderMap) -> Response {

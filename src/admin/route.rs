@@ -9,13 +9,15 @@ use serde_json::{Value, json};
 use tracelake_model::Caller;
 
 use crate::admin::refuse::{Refused, need_admin};
-use crate::admin::{erase, hold};
+use crate::admin::{erase, hold, maintain};
 use crate::house::House;
 
 /// The operators' routes.
 pub(crate) fn router(house: Arc<House>) -> Router {
     Router::new()
         .route("/api/v1/admin/flush", post(flush))
+        .route("/api/v1/admin/check", post(maintain::check))
+        .route("/api/v1/admin/backup", post(maintain::backup))
         .route("/api/v1/admin/erase", post(erase::erase))
         .route("/api/v1/admin/holds", post(hold::create).get(hold::list))
         .route("/api/v1/admin/holds/{id}", delete(hold::release).get(hold::show))

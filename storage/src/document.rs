@@ -11,44 +11,49 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use object_store::path::Path as Location;
 use parking_lot::RwLock;
 use tracelake_model::{Document, DocumentError, DocumentStore, Expect, TenantId};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::durable;
+use crate::disk::RealDisk;
 use crate::error::Error;
-use crate::name::unique;
+use crate::files::disk::DiskFiles;
+use crate::files::file::Files;
 
 pub(crate) const ENDING: &str = ".json";
+/// Characters of an id at most.
+pub(crate) const ID_CHARS_MAX: usize = 128;
 
 /// Opens the documents below a directory (`data_dir/documents`), which is made when it is missing.
 pub(crate) fn open_documents(directory: &Path) -> Result<Arc<dyn DocumentStore>, Error> {
-    durable::make_directories(directory)?;
-    Ok(Arc::new(Documents { files: Arc::new(RwLock::new(Files { root: directory.to_owned() })) }))
+    fs::create_dir_all(directory).map_err(Error::io("make", directory))?;
+    let files = DiskFiles::new(Arc::new(RealDisk), directory);
+    Ok(Arc::new(Documents { shelf: Arc::new(RwLock::new(Shelf { files })) }))
 }
 
 /// Documents as files of a directory.
 #[derive(Debug)]
 struct Documents {
-    files: Arc<RwLock<Files>>,
+    shelf: Arc<RwLock<Shelf>>,
 }
 
 /// The blocking side; whoever may write holds it alone.
 #[derive(Debug)]
-struct Files {
-    root: PathBuf,
+struct Shelf {
+    files: DiskFiles,
 }
 
 #[async_trait]
 impl DocumentStore for Documents {
     async fn list(&self, tenant: &TenantId, kind: &str) -> Result<Vec<Document>, DocumentError> {
-        let (files, tenant, kind) = (Arc::clone(&self.files), tenant.clone(), checked(kind)?);
-        blocking(move || files.read().list(&tenant, &kind)).await
+        let (shelf, tenant, kind) = (Arc::clone(&self.shelf), tenant.clone(), checked(kind)?);
+        blocking(move || shelf.read().list(&tenant, &kind)).await
     }
 
     async fn get(&self, tenant: &TenantId, kind: &str, id: &str) -> Result<Option<Document>, DocumentError> {
-        let (files, tenant, kind, id) = (Arc::clone(&self.files), tenant.clone(), checked(kind)?, checked(id)?);
-        blocking(move || files.read().get(&tenant, &kind, &id)).await
+        let (shelf, tenant, kind, id) = (Arc::clone(&self.shelf), tenant.clone(), checked(kind)?, checked(id)?);
+        blocking(move || shelf.read().get(&tenant, &kind, &id)).await
     }
 
     async fn put(
@@ -59,20 +64,20 @@ impl DocumentStore for Documents {
         body: &str,
         expect: Expect,
     ) -> Result<Document, DocumentError> {
-        let (files, tenant, kind, id) = (Arc::clone(&self.files), tenant.clone(), checked(kind)?, checked(id)?);
+        let (shelf, tenant, kind, id) = (Arc::clone(&self.shelf), tenant.clone(), checked(kind)?, checked(id)?);
         let body = body.to_owned();
-        blocking(move || files.write().put(&tenant, &kind, &id, body, &expect)).await
+        blocking(move || shelf.write().put(&tenant, &kind, &id, body, &expect)).await
     }
 
     async fn delete(&self, tenant: &TenantId, kind: &str, id: &str) -> Result<bool, DocumentError> {
-        let (files, tenant, kind, id) = (Arc::clone(&self.files), tenant.clone(), checked(kind)?, checked(id)?);
-        blocking(move || files.write().delete(&tenant, &kind, &id)).await
+        let (shelf, tenant, kind, id) = (Arc::clone(&self.shelf), tenant.clone(), checked(kind)?, checked(id)?);
+        blocking(move || shelf.write().delete(&tenant, &kind, &id)).await
     }
 }
 
-impl Files {
+impl Shelf {
     fn list(&self, tenant: &TenantId, kind: &str) -> Result<Vec<Document>, DocumentError> {
-        let directory = self.directory(tenant, kind);
+        let directory = self.files.path(&Location::from(format!("{tenant}/{kind}")));
         let entries = match fs::read_dir(&directory) {
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(failed("list", &directory))?,
@@ -117,36 +122,30 @@ impl Files {
         if !holds {
             return Err(DocumentError::Conflict(format!("{kind}/{id}")));
         }
-        let (directory, path) = (self.directory(tenant, kind), self.path(tenant, kind, id));
-        durable::make_directories(&directory).map_err(store)?;
-        let draft = directory.join(format!(".{}.tmp", unique().map_err(failed("name a draft in", &directory))?));
-        durable::write_new(&draft, body.as_bytes()).map_err(store)?;
-        fs::rename(&draft, &path).map_err(|fault| {
-            let _ = fs::remove_file(&draft);
-            failed("replace", &path)(fault)
-        })?;
-        durable::sync_directory(&directory).map_err(store)?;
+        let (at, path) = (place(tenant, kind, id), self.path(tenant, kind, id));
+        self.files.replace(&at, body.as_bytes()).map_err(failed("write", &path))?;
         let version = version(&path, &body)?;
         Ok(Document { id: id.to_owned(), body, version })
     }
 
     fn delete(&self, tenant: &TenantId, kind: &str, id: &str) -> Result<bool, DocumentError> {
-        let path = self.path(tenant, kind, id);
-        match fs::remove_file(&path) {
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(false),
-            removed => removed.map_err(failed("remove", &path))?,
+        let at = place(tenant, kind, id);
+        let path = self.files.path(&at);
+        if !self.files.remove(&at).map_err(failed("remove", &path))? {
+            return Ok(false);
         }
-        durable::sync_directory(&self.directory(tenant, kind)).map_err(store)?;
+        let directory = Location::from(format!("{tenant}/{kind}"));
+        self.files.sync(&directory).map_err(failed("sync", &self.files.path(&directory)))?;
         Ok(true)
     }
 
-    fn directory(&self, tenant: &TenantId, kind: &str) -> PathBuf {
-        self.root.join(tenant.as_str()).join(kind)
-    }
-
     fn path(&self, tenant: &TenantId, kind: &str, id: &str) -> PathBuf {
-        self.directory(tenant, kind).join(format!("{id}{ENDING}"))
+        self.files.path(&place(tenant, kind, id))
     }
+}
+
+fn place(tenant: &TenantId, kind: &str, id: &str) -> Location {
+    Location::from(format!("{tenant}/{kind}/{id}{ENDING}"))
 }
 
 /// Each write makes a new file, so its number tells writes of the same text apart; the text's hash tells edits by hand.
@@ -161,9 +160,10 @@ pub(crate) fn checked(id: &str) -> Result<String, DocumentError> {
     if valid(id) { Ok(id.to_owned()) } else { Err(DocumentError::BadId(id.to_owned())) }
 }
 
-fn valid(id: &str) -> bool {
+/// Whether an id may become a file's name.
+pub(crate) fn valid(id: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    (1..=128).contains(&id.len()) && !id.starts_with('.') && id.bytes().all(fits)
+    (1..=ID_CHARS_MAX).contains(&id.len()) && !id.starts_with('.') && id.bytes().all(fits)
 }
 
 /// Syncs take milliseconds: they run beside the async threads.

@@ -127,11 +127,7 @@ impl Core {
             log.hasten();
             log.expired(self.clock.now())?
         };
-        let mut deleted = 0;
-        for (path, bytes) in expired {
-            deleted += self.delete(&path, bytes)?;
-            shared.lock().forget(&path);
-        }
+        let deleted = self.delete_expired(shared, expired)?;
         let waiting = shared.lock().removed_files() as u64;
         Ok((deleted, waiting))
     }

@@ -7,15 +7,13 @@ use object_store::path::Path as Location;
 use tracelake_model::TenantId;
 
 use crate::core::Core;
+use crate::document::{ENDING, ID_CHARS_MAX, valid};
 use crate::error::Error;
 use crate::hold::{Hold, Holds};
 
 const KIND: &str = "holds";
-const ENDING: &str = ".json";
 /// Holds of a tenant at most.
 const HOLDS_MAX: usize = 1_000;
-/// Characters of an id at most.
-const ID_CHARS_MAX: usize = 128;
 
 impl Core {
     /// The holds of a tenant. What cannot be read is among the unreadable ones, never passed over.
@@ -50,7 +48,7 @@ impl Core {
     pub(crate) fn begin_hold(&self, tenant: &TenantId, hold: &Hold) -> Result<(), Error> {
         hold.check().map_err(Error::Hold)?;
         let id = &hold.id;
-        if id_of(&format!("{id}{ENDING}")).is_none() {
+        if !valid(id) {
             let detail = format!("id {id:?}: use 1 to {ID_CHARS_MAX} of A-Z, a-z, 0-9, '.', '_' and '-', no dot first");
             return Err(Error::Hold(detail));
         }
@@ -70,9 +68,11 @@ impl Core {
 
     /// Ends a hold; whether there was one.
     pub(crate) fn end_hold(&self, tenant: &TenantId, id: &str) -> Result<bool, Error> {
-        let Some(id) = id_of(&format!("{id}{ENDING}")) else { return Ok(false) };
+        if !valid(id) {
+            return Ok(false);
+        }
         let _nothing_is_removed = self.removing.write();
-        let at = place(tenant, &id);
+        let at = place(tenant, id);
         let removed = self.documents.remove(&at).map_err(Error::io("remove", &self.documents.path(&at)))?;
         if removed {
             let directory = Location::from(format!("{tenant}/{KIND}"));
@@ -86,10 +86,7 @@ fn place(tenant: &TenantId, id: &str) -> Location {
     Location::from(format!("{tenant}/{KIND}/{id}{ENDING}"))
 }
 
-/// The id that a file's name tells. Ids become file names, so nothing else is ever let through.
+/// The id that a file's name tells.
 fn id_of(name: &str) -> Option<String> {
-    let id = name.strip_suffix(ENDING)?;
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    let valid = (1..=ID_CHARS_MAX).contains(&id.len()) && !id.starts_with('.') && id.bytes().all(fits);
-    valid.then(|| id.to_owned())
+    name.strip_suffix(ENDING).filter(|id| valid(id)).map(str::to_owned)
 }

@@ -21,7 +21,7 @@
 //! | `wal/` | the write-ahead log |
 //! | `part/` | one Parquet file |
 //! | `table/` `logs.rs` | the Delta log of a table; all of them |
-//! | `document.rs` `durable.rs` | the small documents that people edit; their files |
+//! | `document.rs` | the small documents that people edit |
 //! | `backup/` | copies of a store while it runs, and a store made from one |
 //! | `check/` `checksum.rs` | whether everything on disk is as it was written |
 //! | `reads.rs` | the files that queries read, and which they read last |
@@ -47,7 +47,6 @@ mod derived;
 mod disk;
 mod document;
 mod driver;
-mod durable;
 mod erase;
 mod erasing;
 mod erasure;

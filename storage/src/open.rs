@@ -16,7 +16,6 @@ use crate::disk::{Disk, Lock, make_durable, replace};
 use crate::erasing::Erasing;
 use crate::error::Error;
 use crate::feed::Feed;
-use crate::files::disk::DiskFiles;
 use crate::flush::HASHES_FILE;
 use crate::gather_signal::GatherSignal;
 use crate::keeper::Keeper;
@@ -89,7 +88,6 @@ fn open_as_it_is(config: Config, seams: &Seams) -> Result<Core, Error> {
     counters.set_losses(&recovery.damage, undecodable);
     let segments = Segments::open(Arc::clone(&seams.disk), &wal_dir, config.wal_segment_bytes, recovery.segments)
         .map_err(Error::io("list", &wal_dir))?;
-    let documents = DiskFiles::new(Arc::clone(&seams.disk), &config.data_dir.join("documents"));
     Ok(Core {
         writer: Mutex::new(Writer::new(ids.current(), Arc::clone(&segments), next, config.durability_interval)),
         feed: Feed::new(config.feed_requests_max, config.tail_bytes),
@@ -112,7 +110,7 @@ fn open_as_it_is(config: Config, seams: &Seams) -> Result<Core, Error> {
         config,
         wal_dir,
         files: Arc::clone(&seams.files),
-        documents: Arc::new(documents),
+        documents: Arc::clone(&seams.documents),
         clock: Arc::clone(&seams.clock),
         decoder: Arc::clone(&seams.decoder),
         disk: Arc::clone(&seams.disk),

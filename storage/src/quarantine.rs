@@ -19,7 +19,7 @@ use tracelake_model::{Position, Table, TenantId, UnixNano};
 use crate::core::Core;
 use crate::damage::{Gap, Register};
 use crate::error::Error;
-use crate::files::file::Files;
+use crate::files::file::{Files, walk};
 use crate::logs::SharedLog;
 use crate::part::file::Part;
 use crate::part::verify::{Depth, Verdict, verify};
@@ -133,9 +133,8 @@ pub(crate) fn move_table(
         reason,
         since: now.0,
     };
-    let mut all = Vec::new();
-    below(files.as_ref(), &from, &mut all)?;
-    gap.bytes = all.iter().map(|(_, bytes)| bytes).sum();
+    let mut all = walk(files.as_ref(), &from).map_err(Error::io("list", &files.path(&from)))?;
+    gap.bytes = all.iter().map(|(_, file)| file.bytes).sum();
     // As long as a flawed file stands, the table is known as damaged: these go last, after a crash the rest is moved.
     let flawed = |at: &Location| seen.flaws.iter().any(|flaw| flaw.at == *at);
     let is_log = |at: &Location| at.as_ref().contains("/_delta_log/");
@@ -155,15 +154,6 @@ pub(crate) fn move_table(
     }
     tracing::error!(%tenant, %table, to = %to, reason = gap.reason, "a table is in quarantine, a new one begins");
     Ok(gap)
-}
-
-fn below(files: &dyn Files, dir: &Location, all: &mut Vec<(Location, u64)>) -> Result<(), Error> {
-    let found = files.list(dir).map_err(Error::io("list", &files.path(dir)))?;
-    all.extend(found.into_iter().map(|file| (dir.clone().join(file.name.as_str()), file.bytes)));
-    for name in files.directories(dir).map_err(Error::io("list", &files.path(dir)))? {
-        below(files, &dir.clone().join(name.as_str()), all)?;
-    }
-    Ok(())
 }
 
 /// Reads what is in quarantine since earlier starts. A record that cannot be read is told, and stops nothing.

@@ -1,4 +1,5 @@
-//! What a store stands on and tests replace: the clock, the decoder of payloads, the disk, the place of tables.
+//! What a store stands on and tests replace: the clock, the decoder of payloads, the disk, the places of
+//! tables and documents.
 
 use std::sync::Arc;
 
@@ -16,4 +17,6 @@ pub(crate) struct Seams {
     pub(crate) disk: Arc<dyn Disk>,
     /// Where the tables are.
     pub(crate) files: Arc<dyn Files>,
+    /// Where the documents are.
+    pub(crate) documents: Arc<dyn Files>,
 }

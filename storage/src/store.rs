@@ -60,8 +60,8 @@ impl Store {
     pub fn open(config: Config, clock: Arc<dyn Clock>, decoder: Arc<dyn Decoder>) -> Result<Arc<Self>, Error> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let home = Home::open(&config, Arc::clone(&disk))?;
-        let mut core = open::open(config, &Seams { clock, decoder, disk, files: home.files() })?;
-        core.documents = home.document_files();
+        let (files, documents) = (home.files(), home.document_files());
+        let core = open::open(config, &Seams { clock, decoder, disk, files, documents })?;
         let (documents, files, remote) = (home.documents()?, home.objects()?, home.requests());
         let recent = Arc::<Recent>::default();
         let files = Arc::new(Reads::new(files, Arc::clone(&recent)));

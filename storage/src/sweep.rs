@@ -7,13 +7,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use object_store::path::Path as Location;
-
 use tracelake_model::UnixNano;
 
 use crate::core::Core;
 use crate::error::Error;
 use crate::files::disk::{DRAFT_END, DRAFT_START};
 use crate::files::file::Files;
+use crate::logs::SharedLog;
 use crate::table::log::TableLog;
 
 /// A file without a commit is left for so long: its commit may be on its way, on a server that sleeps.
@@ -26,10 +26,17 @@ impl Core {
         let mut deleted = 0;
         for (_, _, shared) in self.logs.all() {
             let expired = shared.lock().expired(until)?;
-            for (path, bytes) in expired {
-                deleted += self.delete(&path, bytes)?;
-                shared.lock().forget(&path);
-            }
+            deleted += self.delete_expired(&shared, expired)?;
+        }
+        Ok(deleted)
+    }
+
+    /// Deletes what a table's log named as expired; how many.
+    pub(crate) fn delete_expired(&self, shared: &SharedLog, expired: Vec<(String, u64)>) -> Result<u64, Error> {
+        let mut deleted = 0;
+        for (path, bytes) in expired {
+            deleted += self.delete(&path, bytes)?;
+            shared.lock().forget(&path);
         }
         Ok(deleted)
     }
@@ -56,7 +63,7 @@ impl Core {
         Ok(deleted)
     }
 
-    pub(crate) fn delete(&self, path: &str, bytes: u64) -> Result<u64, Error> {
+    fn delete(&self, path: &str, bytes: u64) -> Result<u64, Error> {
         let at = Location::from(path);
         let deleted = self.files.remove(&at).map_err(Error::io("delete", &self.files.path(&at)))?;
         if deleted {

@@ -10,8 +10,9 @@ use tracelake_model::{Position, Table, TenantId};
 use crate::backup::manifest::SmallFile;
 use crate::checksum;
 use crate::core::Core;
+use crate::document::ENDING;
 use crate::error::Error;
-use crate::files::file::{Draft, Files};
+use crate::files::file::{Draft, Files, walk};
 use crate::flush::HASHES_FILE;
 use crate::part::file::Part;
 use crate::signal::FlushReport;
@@ -104,23 +105,12 @@ impl Core {
 
     /// The documents, each as it is now.
     pub(crate) fn cut_documents(&self, small: &mut Small) -> Result<(), Error> {
-        let data = self.files.path(&Location::default());
-        let root = data.parent().unwrap_or(&data).join("documents");
-        let names = |dir: &std::path::Path| match self.disk.list(dir) {
-            Err(fault) if matches!(fault.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
-                Ok(Vec::new())
-            }
-            names => names.map_err(Error::io("list", dir)),
-        };
-        for tenant in names(&root)? {
-            for kind in names(&root.join(&tenant))? {
-                let dir = root.join(&tenant).join(&kind);
-                for name in names(&dir)?.into_iter().filter(|name| name.ends_with(".json")) {
-                    // One that is deleted meanwhile is not in the backup.
-                    if let Ok(content) = self.disk.read(&dir.join(&name)) {
-                        small.add(&format!("documents/{tenant}/{kind}/{name}"), &content)?;
-                    }
-                }
+        let (files, root) = (self.documents.as_ref(), Location::default());
+        let found = walk(files, &root).map_err(Error::io("list", &files.path(&root)))?;
+        for (at, _) in found.into_iter().filter(|(at, _)| at.as_ref().ends_with(ENDING)) {
+            // One that is deleted meanwhile is not in the backup.
+            if let Ok(content) = files.read(&at) {
+                small.add(&format!("documents/{at}"), &content)?;
             }
         }
         Ok(())

@@ -15,7 +15,7 @@ use crate::backup::manifest::{Manifest, PartCopy};
 use crate::disk::{Disk, Lock};
 use crate::error::Error;
 use crate::files::disk::DiskFiles;
-use crate::files::file::Files;
+use crate::files::file::{Files, walk};
 
 const MARK: &str = "REPOSITORY";
 const MARK_TEXT: &[u8] = b"tracelake backups 1\n";
@@ -168,23 +168,15 @@ impl Repository {
         // A manifest that cannot be read may name any part.
         if odd.is_empty() {
             let named = self.trusted()?;
-            self.sweep(&Location::from(PARTS), &named)?;
-        }
-        Ok(removed)
-    }
-
-    fn sweep(&self, dir: &Location, named: &HashMap<String, PartCopy>) -> Result<(), Error> {
-        for file in self.files.list(dir).map_err(Error::io("list", &self.files.path(dir)))? {
-            let at = dir.clone().join(file.name.as_str());
-            let path = at.as_ref().strip_prefix("parts/").unwrap_or_default();
-            if !named.contains_key(path) {
-                self.files.remove(&at).map_err(Error::io("remove", &self.files.path(&at)))?;
+            let parts = Location::from(PARTS);
+            for (at, _) in walk(&self.files, &parts).map_err(Error::io("list", &self.files.path(&parts)))? {
+                let path = at.as_ref().strip_prefix("parts/").unwrap_or_default();
+                if !named.contains_key(path) {
+                    self.files.remove(&at).map_err(Error::io("remove", &self.files.path(&at)))?;
+                }
             }
         }
-        for name in self.files.directories(dir).map_err(Error::io("list", &self.files.path(dir)))? {
-            self.sweep(&dir.clone().join(name.as_str()), named)?;
-        }
-        Ok(())
+        Ok(removed)
     }
 
     /// Gives a part of the store a second name here, where both lie on one file system; whether it could.

@@ -66,7 +66,15 @@ impl DiskFiles {
     fn draft(&self, directory: &Path, content: &[u8]) -> io::Result<PathBuf> {
         self.make(directory)?;
         let path = directory.join(format!("{DRAFT_START}{}{DRAFT_END}", unique()?));
-        let file = self.disk.create(&path, 0)?;
+        let file = match self.disk.create(&path, 0) {
+            // Somebody removed the directory by hand.
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+                self.made.lock().clear();
+                self.make(directory)?;
+                self.disk.create(&path, 0)?
+            }
+            created => created?,
+        };
         let written = file.write_at(0, content).and_then(|()| file.sync_data());
         self.or_remove(&path, written).map(|()| path)
     }

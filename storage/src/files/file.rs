@@ -79,6 +79,16 @@ pub(crate) trait Files: Send + Sync + fmt::Debug {
     fn object_store(&self) -> Arc<dyn ObjectStore>;
 }
 
+/// All files below a directory, however deep, with their places; in no order.
+pub(crate) fn walk(files: &dyn Files, dir: &Location) -> io::Result<Vec<(Location, Found)>> {
+    let mut all: Vec<_> =
+        files.list(dir)?.into_iter().map(|file| (dir.clone().join(file.name.as_str()), file)).collect();
+    for name in files.directories(dir)? {
+        all.extend(walk(files, &dir.clone().join(name.as_str()))?);
+    }
+    Ok(all)
+}
+
 /// A file right below a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {

@@ -15,7 +15,7 @@ use object_store::{
     ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use crate::files::file::{Files, Found};
+use crate::files::file::{Files, Found, walk};
 
 const NAME: &str = "disk";
 
@@ -34,16 +34,6 @@ impl DiskStore {
         let found = self.0.list(&Location::from_iter(parts)).map_err(|fault| failed(at, fault))?;
         let found = found.into_iter().find(|found| name.as_ref().is_some_and(|name| name.as_ref() == found.name));
         found.map(|found| meta(at.clone(), &found)).ok_or_else(|| failed(at, io::ErrorKind::NotFound.into()))
-    }
-
-    fn below(&self, dir: &Location, found: &mut Vec<ObjectMeta>) -> Result<()> {
-        for file in self.0.list(dir).map_err(|fault| failed(dir, fault))? {
-            found.push(meta(dir.clone().join(file.name.as_str()), &file));
-        }
-        for name in self.0.directories(dir).map_err(|fault| failed(dir, fault))? {
-            self.below(&dir.clone().join(name.as_str()), found)?;
-        }
-        Ok(())
     }
 
     fn put(&self, at: &Location, content: &[u8], mode: &PutMode) -> Result<()> {
@@ -136,12 +126,17 @@ impl ObjectStore for DiskStore {
     }
 
     fn list(&self, prefix: Option<&Location>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let mut found = Vec::new();
-        let listed = self.below(prefix.unwrap_or(&Location::default()), &mut found);
-        // As buckets do: deltalake takes entries as they come.
-        found.sort_by(|a, b| a.location.cmp(&b.location));
-        let found = found.into_iter().map(Ok).chain(listed.err().map(Err));
-        stream::iter(found.collect::<Vec<_>>()).boxed()
+        let root = Location::default();
+        let dir = prefix.unwrap_or(&root);
+        let found = match walk(self.0.as_ref(), dir) {
+            Err(fault) => vec![Err(failed(dir, fault))],
+            Ok(mut found) => {
+                // As buckets do: deltalake takes entries as they come.
+                found.sort_by(|(a, _), (b, _)| a.cmp(b));
+                found.into_iter().map(|(at, file)| Ok(meta(at, &file))).collect()
+            }
+        };
+        stream::iter(found).boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Location>) -> Result<ListResult> {

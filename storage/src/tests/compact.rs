@@ -24,7 +24,7 @@ use crate::seam::Seams;
 use crate::simulation::SimDisk;
 use crate::sweep::ORPHAN_AGE;
 use crate::tests::parts::{files, live, part, put, times};
-use crate::tests::rig::{LineDecoder, Rig, START, rows as texts_of};
+use crate::tests::rig::{LineDecoder, Rig, START, documents, rows as texts_of};
 
 const KEEP: Duration = Duration::from_secs(3600);
 
@@ -312,6 +312,7 @@ pub(crate) fn rival(rig: &Rig) -> Core {
         decoder: Arc::new(LineDecoder),
         disk: Arc::new(SimDisk::default()),
         files: rig.files(),
+        documents: documents(Arc::new(SimDisk::default()), &rig.config),
     };
     open::open(rig.config.clone(), &seams).expect("it opens")
 }

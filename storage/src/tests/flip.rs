@@ -20,7 +20,7 @@ use crate::open;
 use crate::seam::Seams;
 use crate::simulation::SimDisk;
 use crate::tests::parts::{part, put, times};
-use crate::tests::rig::{LineDecoder, Rig, START, rows};
+use crate::tests::rig::{LineDecoder, Rig, START, documents, rows};
 
 const SEED: u64 = 20_261_121;
 const FLIPS: u64 = 7_000;
@@ -122,6 +122,7 @@ fn serve(rig: &Rig, all: &[Location], table: Table, want: &BTreeMap<Table, Vec<(
     let seams = Seams {
         clock: Arc::new(rig.clock.clone()),
         decoder: Arc::new(LineDecoder),
+        documents: documents(Arc::new(disk.clone()), &rig.config),
         disk: Arc::new(disk),
         files: Arc::clone(&files),
     };

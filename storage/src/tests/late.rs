@@ -7,14 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use tracelake_model::{
-    Batch, ContentType, DecodeError, DecodeLimits, Decoder, Encoding, Header, Request, Signal, Table, TenantId,
-    UnixNano,
-};
+use tracelake_model::{Batch, DecodeError, Decoder, Header, Request, Table, TenantId, UnixNano};
 
 use crate::tests::compact::compact;
 use crate::tests::parts::{files, live};
-use crate::tests::rig::{Rig, START, batch};
+use crate::tests::rig::{Rig, START, batch, unread};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const DAY_NS: i64 = 86_400_000_000_000;
@@ -46,21 +43,7 @@ fn timed() -> Rig {
 }
 
 fn send(rig: &Rig, text: &str) {
-    let payload = Bytes::from(text.to_owned());
-    let received = tracelake_model::Clock::now(&rig.clock);
-    let header = Header {
-        tenant: TenantId::default(),
-        signal: Signal::Logs,
-        content_type: ContentType::Protobuf,
-        encoding: Encoding::Identity,
-        received,
-        decoder: 1,
-        limits: DecodeLimits::default(),
-        hash: Some(xxhash_rust::xxh3::xxh3_128(&payload).to_le_bytes()),
-        accepted: Vec::new(),
-        refused: 0,
-        audit_seq: 0,
-    };
+    let (header, payload) = unread(text, &TenantId::default(), tracelake_model::Clock::now(&rig.clock));
     let batches = TimedDecoder.decode(&header, &payload).expect("lines");
     let mut append = rig.core().append(Request { header, payload, batches }).boxed();
     let ended = (&mut append).now_or_never();

@@ -22,6 +22,7 @@ use tracelake_model::{
 use crate::config::Config;
 use crate::core::Core;
 use crate::dedup::Outcome;
+use crate::disk::Disk;
 use crate::error::Error;
 use crate::files::disk::DiskFiles;
 use crate::files::file::{Chunks, Files};
@@ -94,6 +95,11 @@ pub(crate) fn request(text: &str, received: UnixNano) -> Request {
     let (header, payload) = unread(text, &TenantId::default(), received);
     let batches = LineDecoder.decode(&header, &payload).expect("lines");
     Request { header, payload, batches }
+}
+
+/// A store's documents on a disk.
+pub(crate) fn documents(disk: Arc<dyn Disk>, config: &Config) -> Arc<dyn Files> {
+    Arc::new(DiskFiles::new(disk, &config.data_dir.join("documents")))
 }
 
 /// The header and payload of a request of lines.
@@ -209,6 +215,7 @@ impl Rig {
             decoder: Arc::clone(&self.decoder),
             disk: Arc::new(self.disk.clone()),
             files: self.files(),
+            documents: documents(Arc::new(self.disk.clone()), &self.config),
         };
         let core = open::open(self.config.clone(), &seams)?;
         core.accepting.store(true, Ordering::SeqCst);

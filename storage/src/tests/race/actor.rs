@@ -20,7 +20,7 @@ use crate::simulation::SimDisk;
 use crate::tests::race::disk::GatedDisk;
 use crate::tests::race::gate::Gate;
 use crate::tests::race::truth::{TABLE, Truth, texts};
-use crate::tests::rig::{LineDecoder, batch};
+use crate::tests::rig::{LineDecoder, batch, documents};
 
 /// Entries that a checkpoint covers go so soon.
 const LOG_KEEP: Duration = Duration::from_secs(3600);
@@ -77,6 +77,7 @@ impl Run {
         let seams = Seams {
             clock: Arc::new(self.clock.clone()),
             decoder: Arc::new(LineDecoder),
+            documents: documents(Arc::new(SimDisk::new(self.clock.clone())), &config),
             disk: Arc::new(SimDisk::new(self.clock.clone())),
             files,
         };

@@ -14,16 +14,16 @@ use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tracelake_model::{Caller, Fault, Permission};
+use tracelake_model::{Caller, Fault};
 use tracelake_storage::{BackupAsk, CheckAsk, CheckProgress};
 
+use crate::admin::refuse::{Refused, need_admin};
 use crate::auth::guard::{Door, refuse};
 use crate::house::{House, describe};
 
@@ -31,14 +31,6 @@ const NDJSON: &str = "application/x-ndjson";
 /// Lines of progress that wait for a slow client; further ones are left out.
 const LINES_MAX: usize = 16;
 const PACE: Duration = Duration::from_secs(1);
-
-/// The routes.
-pub(crate) fn router(house: Arc<House>) -> Router {
-    Router::new()
-        .route("/api/v1/admin/check", post(check))
-        .route("/api/v1/admin/backup", post(backup))
-        .with_state(house)
-}
 
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -66,19 +58,17 @@ struct BackupBody {
     copy: bool,
 }
 
-async fn check(
+pub(crate) async fn check(
     State(house): State<Arc<House>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: String,
-) -> Response {
-    if let Some(refusal) = forbidden(&caller, "checking") {
-        return refusal;
-    }
+) -> Result<Response, Refused> {
+    need_admin(&caller, "checking")?;
     let body = if body.trim().is_empty() { Ok(CheckBody::default()) } else { serde_json::from_str(&body) };
     let ask = match body {
         Ok(CheckBody { rows, repair }) => CheckAsk { rows, repair },
-        Err(fault) => return invalid(&format!("the body is not {{\"rows\":true,\"repair\":false}}: {fault}")),
+        Err(fault) => return Err(invalid(format!("the body is not {{\"rows\":true,\"repair\":false}}: {fault}"))),
     };
     let (job, lines) = Job::begin();
     tokio::spawn(async move {
@@ -87,25 +77,23 @@ async fn check(
             move |at: CheckProgress| pace(&|| json!({ "parts": at.parts, "bytes": at.bytes, "findings": at.findings }));
         job.end(house.store.check(ask, tell).await).await;
     });
-    answer(&headers, lines).await
+    Ok(answer(&headers, lines).await)
 }
 
-async fn backup(
+pub(crate) async fn backup(
     State(house): State<Arc<House>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: String,
-) -> Response {
-    if let Some(refusal) = forbidden(&caller, "a backup") {
-        return refusal;
-    }
+) -> Result<Response, Refused> {
+    need_admin(&caller, "a backup")?;
     let ask = match serde_json::from_str(&body) {
         Ok(BackupBody { to, .. }) if !to.is_absolute() => {
-            return invalid(&format!("to: {} is not an absolute path", to.display()));
+            return Err(invalid(format!("to: {} is not an absolute path", to.display())));
         }
-        Ok(BackupBody { keep: Some(0), .. }) => return invalid("keep: at least one backup has to stay"),
+        Ok(BackupBody { keep: Some(0), .. }) => return Err(invalid("keep: at least one backup has to stay")),
         Ok(BackupBody { to, keep, copy }) => BackupAsk { to, keep, copy },
-        Err(fault) => return invalid(&format!("the body is not {{\"to\":\"/directory\",\"keep\":7}}: {fault}")),
+        Err(fault) => return Err(invalid(format!("the body is not {{\"to\":\"/directory\",\"keep\":7}}: {fault}"))),
     };
     let (job, lines) = Job::begin();
     tokio::spawn(async move {
@@ -116,16 +104,11 @@ async fn backup(
         };
         job.end(house.back_up(ask, tell).await).await;
     });
-    answer(&headers, lines).await
+    Ok(answer(&headers, lines).await)
 }
 
-fn forbidden(caller: &Caller, what: &str) -> Option<Response> {
-    let detail = format!("{what} needs a token with the role admin");
-    (!caller.may(Permission::Admin)).then(|| refuse(Door::Api, &HeaderMap::new(), Fault::Forbidden, &detail))
-}
-
-fn invalid(detail: &str) -> Response {
-    refuse(Door::Api, &HeaderMap::new(), Fault::Invalid, detail)
+fn invalid(detail: impl Into<String>) -> Refused {
+    Refused::new(Fault::Invalid, detail)
 }
 
 /// One line of the answer.
