@@ -6,7 +6,7 @@
 use std::io::Read;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use bytes::{Bytes, BytesMut};
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use http_body_util::BodyExt;
@@ -20,6 +20,8 @@ const IDLE: Duration = Duration::from_secs(30);
 /// An unwanted rest of a body is read and thrown away up to this much and this long, so that the sender reads its answer.
 const DRAIN_BYTES_MAX: u64 = 64 << 20;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+/// Room made at once for a body that comes in pieces and says how long it is; more once more has come.
+const ROOM_MAX: u64 = 1 << 20;
 /// Bytes decompressed at a time.
 const CHUNK: usize = 32 << 10;
 /// RFC 8878 asks decoders to support windows of 8 MiB.
@@ -53,6 +55,7 @@ async fn collect(body: &mut Body, limit: u64, permit: &mut Permit) -> Result<Byt
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
     let mut length = 0;
+    let announced = body.size_hint().exact().unwrap_or(0).min(limit).min(ROOM_MAX);
     loop {
         let next = tokio::time::timeout(IDLE, body.frame()).await.map_err(|_| Error::Stalled(IDLE.as_secs()))?;
         let Some(frame) = next else { break };
@@ -66,6 +69,9 @@ async fn collect(body: &mut Body, limit: u64, permit: &mut Permit) -> Result<Byt
         if first.is_empty() && joined.is_empty() {
             first = data;
         } else {
+            if joined.is_empty() {
+                joined.reserve(usize::try_from(announced.max(length)).unwrap_or(0));
+            }
             joined.extend_from_slice(&std::mem::take(&mut first));
             joined.extend_from_slice(&data);
         }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tracelake_model::{Batch, ContentType, DecodeError, DecodeLimits, Decoder, Header, Signal, UnixNano};
+use tracelake_model::{Batch, ContentType, DecodeError, DecodeLimits, Decoder, Header, Signal, UnixNano, semconv};
 
 use crate::body::inflate;
 use crate::column::audit::is_audit;
@@ -103,17 +103,24 @@ pub(crate) fn decode(context: Context, plain: &[u8]) -> Result<Decoded, Error> {
 }
 
 fn decode_protobuf(context: Context, plain: &[u8]) -> Result<Decoded, Error> {
-    let mut walk = Walk::new(context.limits, context.counts_all());
+    let promoted = match context.signal {
+        Signal::Traces => semconv::SPAN,
+        Signal::Logs | Signal::Audit => semconv::LOG,
+        Signal::Metrics => &[],
+    };
+    let mut walk = Walk::new(context.limits, context.counts_all(), promoted);
     let tally = Tally::new(context.limits);
     match context.signal {
         Signal::Traces => {
-            let mut visit = Traces { tally, rows: SpanRows::new(context.limits, context.limits_elsewhere()) };
+            let rows = SpanRows::new(context.limits, context.limits_elsewhere());
+            let mut visit = Traces { tally, span: Span::default(), rows };
             walk_request(&mut walk, plain, &mut visit)?;
             let batches = batch(visit.rows.rows(), || visit.rows.finish())?;
             visit.tally.decoded(batches.into_iter().collect())
         }
         Signal::Metrics => {
-            let mut visit = Metrics { tally, rows: MetricRows::new(context.limits_elsewhere(), context.received) };
+            let rows = MetricRows::new(context.limits_elsewhere(), context.received);
+            let mut visit = Metrics { tally, metric: Metric::default(), point: Point::default(), rows };
             walk_request(&mut walk, plain, &mut visit)?;
             let batches = batch(visit.rows.rows(), || visit.rows.finish())?;
             visit.tally.decoded(batches.into_iter().collect())
@@ -121,6 +128,7 @@ fn decode_protobuf(context: Context, plain: &[u8]) -> Result<Decoded, Error> {
         Signal::Logs | Signal::Audit => {
             let mut visit = Logs {
                 tally,
+                record: LogRecord::default(),
                 all_audit: context.signal == Signal::Audit,
                 counts_all: context.counts_all(),
                 logs: LogRows::new(context.limits, context.limits_elsewhere(), context.received),
@@ -172,24 +180,27 @@ impl Tally {
     }
 }
 
-struct Traces {
+struct Traces<'a> {
     tally: Tally,
+    /// The span at hand; its lists are used again.
+    span: Span<'a>,
     rows: SpanRows,
 }
 
-impl<'a> Visit<'a> for Traces {
+impl<'a> Visit<'a> for Traces<'a> {
     fn resource(&mut self, resource: Resource<'a>) {
         self.rows.origin.resource(resource);
     }
 
-    fn scope(&mut self, scope: Scope<'a>) {
-        self.rows.origin.scope(scope);
+    fn scope(&mut self, scope: Scope<'a>, records: usize) {
+        self.rows.scope(scope, records);
     }
 
-    fn record(&mut self, walk: &mut Walk, message: &'a [u8], inherited: Option<Reason>) -> Result<(), Error> {
+    fn record(&mut self, walk: &mut Walk<'a>, message: &'a [u8], inherited: Option<Reason>) -> Result<(), Error> {
         self.tally.count()?;
         walk.begin(inherited);
-        let span = Span::read(walk, message)?;
+        self.span.read(walk, message)?;
+        let span = &mut self.span;
         self.tally.timed |= span.start_unix_nano != 0 || span.end_unix_nano != 0 || walk.fault() == Some(Reason::Time);
         let pushed = match walk.fault() {
             Some(reason) => Err(reason),
@@ -202,38 +213,41 @@ impl<'a> Visit<'a> for Traces {
     }
 }
 
-struct Logs {
+struct Logs<'a> {
     tally: Tally,
+    /// The record at hand; its list is used again.
+    record: LogRecord<'a>,
     all_audit: bool,
     counts_all: bool,
     logs: LogRows,
     audit: AuditRows,
 }
 
-impl Logs {
+impl Logs<'_> {
     fn origin(&mut self) -> &mut OriginColumns {
         &mut self.logs.origin
     }
 }
 
-impl<'a> Visit<'a> for Logs {
+impl<'a> Visit<'a> for Logs<'a> {
     fn resource(&mut self, resource: Resource<'a>) {
         self.origin().resource(resource);
     }
 
-    fn scope(&mut self, scope: Scope<'a>) {
-        self.origin().scope(scope);
+    fn scope(&mut self, scope: Scope<'a>, records: usize) {
+        self.logs.scope(scope, if self.all_audit { 0 } else { records });
     }
 
-    fn record(&mut self, walk: &mut Walk, message: &'a [u8], inherited: Option<Reason>) -> Result<(), Error> {
+    fn record(&mut self, walk: &mut Walk<'a>, message: &'a [u8], inherited: Option<Reason>) -> Result<(), Error> {
         self.tally.count()?;
         walk.begin(inherited);
-        let mut record = LogRecord::read(walk, message)?;
+        self.record.read(walk, message)?;
+        let record = &mut self.record;
         let timed = record.time_unix_nano != 0 || record.observed_unix_nano != 0;
         self.tally.timed |= timed || walk.fault() == Some(Reason::Time);
         if let Some(reason) = walk.fault() {
             self.tally.refuse(reason);
-        } else if self.all_audit || is_audit(&record) {
+        } else if self.all_audit || is_audit(record) {
             if !self.counts_all {
                 record.dropped_attributes_count = 0;
             }
@@ -245,37 +259,41 @@ impl<'a> Visit<'a> for Logs {
     }
 }
 
-struct Metrics {
+struct Metrics<'a> {
     tally: Tally,
+    /// The metric and the point at hand; their lists are used again.
+    metric: Metric<'a>,
+    point: Point<'a>,
     rows: MetricRows,
 }
 
-impl<'a> Visit<'a> for Metrics {
+impl<'a> Visit<'a> for Metrics<'a> {
     fn resource(&mut self, resource: Resource<'a>) {
         self.rows.origin.resource(resource);
     }
 
-    fn scope(&mut self, scope: Scope<'a>) {
+    fn scope(&mut self, scope: Scope<'a>, _: usize) {
         self.rows.origin.scope(scope);
     }
 
-    fn record(&mut self, walk: &mut Walk, message: &'a [u8], inherited: Option<Reason>) -> Result<(), Error> {
+    fn record(&mut self, walk: &mut Walk<'a>, message: &'a [u8], inherited: Option<Reason>) -> Result<(), Error> {
         walk.begin(inherited);
-        let mut metric = Metric::read(walk, message)?;
+        let (metric, point) = (&mut self.metric, &mut self.point);
+        metric.read(walk, message)?;
         let fault = walk.fault();
         if metric.kind == MetricKind::None || metric.points.is_empty() {
             return Ok(());
         }
-        self.rows.metric(&mut metric);
-        for message in std::mem::take(&mut metric.points) {
+        self.rows.metric(metric);
+        for message in &metric.points {
             self.tally.count()?;
             walk.begin(fault);
-            let point = Point::read(walk, metric.kind, message)?;
+            point.read(walk, metric.kind, message)?;
             let timed = point.time_unix_nano != 0 || point.start_unix_nano != 0;
             self.tally.timed |= timed || walk.fault() == Some(Reason::Time);
             match walk.fault() {
                 Some(reason) => self.tally.refuse(reason),
-                None => self.rows.push(&metric, point),
+                None => self.rows.push(metric, point),
             }
         }
         Ok(())

@@ -43,4 +43,4 @@ pub use sink::{DecodeError, Decoder, Derived, Durable, Position, Receipt, Refusa
 pub use table::{SortKey, Table, event_fields, exemplar_fields, link_fields, quantile_fields};
 pub use tenant::{Caller, Permission, TenantError, TenantId};
 pub use time::{Clock, ManualClock, SystemClock, TimeError, TimeRange, UnixNano};
-pub use value::{Value, ValueError, push_json_string};
+pub use value::{Value, ValueError, push_json_int, push_json_string};

@@ -3,15 +3,14 @@
 //! The JSON text form is that of `model::Value`.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
-use std::sync::LazyLock;
 
 use arrow::array::{StringArray, StringBuilder};
 use tracelake_model::semconv::{self, Promoted};
-use tracelake_model::{DecodeLimits, Value, push_json_string};
+use tracelake_model::{DecodeLimits, Value, push_json_int, push_json_string};
 
 use crate::column::assemble::Assemble;
-use crate::column::sparse::Sparse;
+use crate::column::sparse::{Sparse, Texts};
+use crate::wire::key::Key;
 use crate::wire::value::{Any, Attributes};
 
 /// Beyond this many keys a map finds equal ones faster than looking at each.
@@ -94,24 +93,42 @@ fn cut_all<'v, 'a: 'v>(values: impl Iterator<Item = &'v mut Any<'a>>, bytes_max:
 }
 
 fn last_wins(attributes: &mut Attributes<'_>) {
+    if !all_differ(attributes) {
+        merge_equal(attributes);
+    }
+}
+
+/// Whether the keys' numbers alone tell that no two are equal.
+fn all_differ(attributes: &Attributes<'_>) -> bool {
+    let mut seen = [0_u64; 4];
+    attributes.iter().all(|(key, _)| {
+        let Some(number) = key.number() else { return false };
+        let (word, bit) = (usize::from(number / 64 % 4), 1 << (number % 64));
+        let is_new = seen[word] & bit == 0;
+        seen[word] |= bit;
+        is_new
+    })
+}
+
+fn merge_equal(attributes: &mut Attributes<'_>) {
     let mut kept = 0;
     let mut places: HashMap<&str, usize> = HashMap::new();
     for at in 0..attributes.len() {
         let key = attributes[at].0;
         if kept >= SCAN_MAX && places.is_empty() {
-            places.extend(attributes[..kept].iter().enumerate().map(|(place, (key, _))| (*key, place)));
+            places.extend(attributes[..kept].iter().enumerate().map(|(place, (key, _))| (key.text(), place)));
         }
         let found = if kept < SCAN_MAX {
             attributes[..kept].iter().position(|(known, _)| *known == key)
         } else {
-            places.get(key).copied()
+            places.get(key.text()).copied()
         };
         if let Some(place) = found {
             attributes[place].1 = std::mem::take(&mut attributes[at].1);
         } else {
             attributes.swap(kept, at);
             if kept >= SCAN_MAX {
-                places.insert(key, kept);
+                places.insert(key.text(), kept);
             }
             kept += 1;
         }
@@ -125,9 +142,7 @@ pub(crate) fn push_value(out: &mut String, value: &Any<'_>) {
         Any::Empty => out.push_str("null"),
         Any::Text(text) => push_json_string(out, text),
         Any::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        Any::Int(value) => {
-            let _ = write!(out, "{value}");
-        }
+        Any::Int(value) => push_json_int(out, *value),
         Any::Double(value) => Value::Double(*value).push_json(out),
         Any::Bytes(bytes) => Value::Bytes(bytes.to_vec()).push_json(out),
         Any::Array(values) => {
@@ -153,28 +168,31 @@ pub(crate) fn push_object(out: &mut String, attributes: &Attributes<'_>, tidied:
         let is_mark =
             (*key == semconv::CUT && tidied.cut.is_some()) || (*key == semconv::DROPPED && tidied.dropped > 0);
         if !is_mark {
-            push_entry(out, start, key, value);
+            push_entry(out, start, *key, value);
         }
     }
     if let Some(keys) = &tidied.cut {
-        push_entry(out, start, semconv::CUT, &Any::Text(keys));
+        push_entry(out, start, Key::from(semconv::CUT), &Any::Text(keys));
     }
     if tidied.dropped > 0 {
-        push_entry(out, start, semconv::DROPPED, &Any::Int(i64::from(tidied.dropped)));
+        push_entry(out, start, Key::from(semconv::DROPPED), &Any::Int(i64::from(tidied.dropped)));
     }
     out.push('}');
 }
 
-fn push_entry(out: &mut String, start: usize, key: &str, value: &Any<'_>) {
+fn push_entry(out: &mut String, start: usize, key: Key<'_>, value: &Any<'_>) {
     if out.len() > start {
         out.push(',');
     }
-    if key.starts_with('$') {
-        push_json_string(out, &format!("${key}"));
+    if key.is_plain() {
+        out.push('"');
+        out.push_str(&key);
+        out.push_str("\":");
     } else {
-        push_json_string(out, key);
+        let escape = if key.starts_with('$') { "$" } else { "" };
+        push_json_string(out, &format!("{escape}{}", key.text()));
+        out.push(':');
     }
-    out.push(':');
     push_value(out, value);
 }
 
@@ -225,34 +243,11 @@ impl JsonColumn {
     }
 }
 
-/// Place of a promoted key, found by length first: few keys share one.
-struct Places(Vec<Vec<(&'static str, usize)>>);
-
-impl Places {
-    fn of(set: &'static [Promoted]) -> Self {
-        let longest = set.iter().map(|promoted| promoted.key.len()).max().unwrap_or(0);
-        let mut by_length = vec![Vec::new(); longest + 1];
-        for (place, promoted) in set.iter().enumerate() {
-            by_length[promoted.key.len()].push((promoted.key, place));
-        }
-        Self(by_length)
-    }
-
-    fn find(&self, key: &str) -> Option<usize> {
-        let (_, place) = self.0.get(key.len())?.iter().find(|(known, _)| *known == key)?;
-        Some(*place)
-    }
-}
-
-static SPAN_PLACES: LazyLock<Places> = LazyLock::new(|| Places::of(semconv::SPAN));
-static LOG_PLACES: LazyLock<Places> = LazyLock::new(|| Places::of(semconv::LOG));
-
 /// The attribute columns of a table with promoted attributes.
 pub(crate) struct AttributeColumns {
     set: &'static [Promoted],
-    places: &'static Places,
     columns: Vec<Sparse>,
-    rest: StringBuilder,
+    rest: Texts,
     text: String,
     rows: usize,
 }
@@ -260,46 +255,45 @@ pub(crate) struct AttributeColumns {
 impl AttributeColumns {
     /// Columns of spans.
     pub(crate) fn span() -> Self {
-        Self::new(semconv::SPAN, &SPAN_PLACES)
+        Self::new(semconv::SPAN)
     }
 
     /// Columns of log records.
     pub(crate) fn log() -> Self {
-        Self::new(semconv::LOG, &LOG_PLACES)
+        Self::new(semconv::LOG)
     }
 
-    fn new(set: &'static [Promoted], places: &'static Places) -> Self {
+    fn new(set: &'static [Promoted]) -> Self {
         let columns = set.iter().map(|promoted| Sparse::new(promoted.kind)).collect();
-        Self { set, places, columns, rest: StringBuilder::with_capacity(0, 0), text: String::new(), rows: 0 }
+        Self { set, columns, rest: Texts::new(), text: String::new(), rows: 0 }
     }
 
-    /// One row of tidied attributes. `marks` are attributes of our own, which replace any of the sender's.
+    /// One row of tidied attributes, whose keys know their places in this set. `marks` are attributes of our own, which replace any of the sender's.
     pub(crate) fn push(&mut self, attributes: &Attributes<'_>, marks: &[(&'static str, &str)]) {
         self.text.clear();
         self.text.push('{');
         for (key, value) in attributes {
-            let promoted = self.places.find(key).is_some_and(|place| self.columns[place].set(self.rows, value));
-            if !promoted && marks.iter().all(|(mark, _)| mark != key) {
-                push_entry(&mut self.text, 1, key, value);
+            let column = key.promoted().and_then(|place| self.columns.get_mut(place));
+            let promoted = column.is_some_and(|column| column.set(self.rows, value));
+            if !promoted && marks.iter().all(|(mark, _)| *key != *mark) {
+                push_entry(&mut self.text, 1, *key, value);
             }
         }
         for (mark, text) in marks {
-            push_entry(&mut self.text, 1, mark, &Any::Text(text));
+            push_entry(&mut self.text, 1, Key::from(*mark), &Any::Text(text));
         }
-        if self.text.len() == 1 {
-            self.rest.append_null();
-        } else {
+        if self.text.len() > 1 {
             self.text.push('}');
-            self.rest.append_value(&self.text);
+            self.rest.set(self.rows, &self.text);
         }
         self.rows += 1;
     }
 
     /// Puts all columns.
-    pub(crate) fn finish(mut self, into: &mut Assemble) {
+    pub(crate) fn finish(self, into: &mut Assemble) {
         for (promoted, column) in self.set.iter().zip(self.columns) {
             into.put_ref(promoted.column, column.finish(self.rows));
         }
-        into.put(tracelake_model::column::ATTRIBUTES_REST, self.rest.finish());
+        into.put_ref(tracelake_model::column::ATTRIBUTES_REST, self.rest.finish(self.rows));
     }
 }

@@ -140,7 +140,7 @@ fn find<'r, 'a>(entries: &'r Attributes<'a>, name: &str) -> Option<&'r Any<'a>> 
         return Some(value);
     }
     name.match_indices('.').find_map(|(dot, _)| {
-        let (_, value) = entries.iter().find(|(key, _)| *key == &name[..dot])?;
+        let (_, value) = entries.iter().find(|(key, _)| *key == name[..dot])?;
         let first = if let Any::Array(values) = value { values.first()? } else { value };
         if let Any::Map(entries) = first { find(entries, &name[dot + 1..]) } else { None }
     })
@@ -159,6 +159,7 @@ fn text_of(value: &Any<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::key::Key;
 
     fn text(text: &'static str) -> Any<'static> {
         Any::Text(text)
@@ -172,42 +173,48 @@ mod tests {
             assert_eq!(found.map(|text| text.as_deref().unwrap_or("-")), expected, "{name}");
         };
         let otel = vec![
-            ("audit.actor.id", text("ann")),
-            ("user.id", text("not ann")),
-            ("audit.action", text("delete")),
-            ("audit.outcome", text("denied")),
-            ("audit.target.id", Any::Int(7)),
+            (Key::from("audit.actor.id"), text("ann")),
+            (Key::from("user.id"), text("not ann")),
+            (Key::from("audit.action"), text("delete")),
+            (Key::from("audit.outcome"), text("denied")),
+            (Key::from("audit.target.id"), Any::Int(7)),
         ];
         check("otel", otel, Any::Empty, ["ann", "delete", "denied", "7", "-"]);
         let ecs = vec![
-            ("user.name", text("bo")),
-            ("event.action", text("login")),
-            ("event.outcome", text("success")),
-            ("source.ip", text("10.0.0.1")),
+            (Key::from("user.name"), text("bo")),
+            (Key::from("event.action"), text("login")),
+            (Key::from("event.outcome"), text("success")),
+            (Key::from("source.ip"), text("10.0.0.1")),
         ];
         check("ecs", ecs, Any::Empty, ["bo", "login", "success", "-", "10.0.0.1"]);
         let ocsf = vec![
-            ("actor", Any::Map(vec![("user", Any::Map(vec![("uid", text("u1"))]))])),
-            ("activity_name", text("Update")),
-            ("status_id", Any::Int(2)),
-            ("resources", Any::Array(vec![Any::Map(vec![("uid", text("r1"))])])),
+            (Key::from("actor"), Any::Map(vec![(Key::from("user"), Any::Map(vec![(Key::from("uid"), text("u1"))]))])),
+            (Key::from("activity_name"), text("Update")),
+            (Key::from("status_id"), Any::Int(2)),
+            (Key::from("resources"), Any::Array(vec![Any::Map(vec![(Key::from("uid"), text("r1"))])])),
         ];
         check("ocsf", ocsf, Any::Empty, ["u1", "Update", "failure", "r1", "-"]);
         let cloud_trail = Any::Map(vec![
-            ("eventVersion", text("1.09")),
-            ("eventSource", text("s3.amazonaws.com")),
-            ("eventName", text("DeleteBucket")),
-            ("userIdentity", Any::Map(vec![("type", text("IAMUser")), ("arn", text("arn:x"))])),
-            ("sourceIPAddress", text("1.2.3.4")),
+            (Key::from("eventVersion"), text("1.09")),
+            (Key::from("eventSource"), text("s3.amazonaws.com")),
+            (Key::from("eventName"), text("DeleteBucket")),
+            (
+                Key::from("userIdentity"),
+                Any::Map(vec![(Key::from("type"), text("IAMUser")), (Key::from("arn"), text("arn:x"))]),
+            ),
+            (Key::from("sourceIPAddress"), text("1.2.3.4")),
         ]);
         check("cloudtrail", vec![], cloud_trail, ["arn:x", "DeleteBucket", "success", "-", "1.2.3.4"]);
         let kubernetes = Any::Map(vec![
-            ("auditID", text("a1")),
-            ("verb", text("create")),
-            ("user", Any::Map(vec![("username", text("system:admin"))])),
-            ("objectRef", Any::Map(vec![("resource", text("pods")), ("name", text("web-1"))])),
-            ("responseStatus", Any::Map(vec![("code", Any::Int(403))])),
-            ("sourceIPs", Any::Array(vec![text("10.1.1.1")])),
+            (Key::from("auditID"), text("a1")),
+            (Key::from("verb"), text("create")),
+            (Key::from("user"), Any::Map(vec![(Key::from("username"), text("system:admin"))])),
+            (
+                Key::from("objectRef"),
+                Any::Map(vec![(Key::from("resource"), text("pods")), (Key::from("name"), text("web-1"))]),
+            ),
+            (Key::from("responseStatus"), Any::Map(vec![(Key::from("code"), Any::Int(403))])),
+            (Key::from("sourceIPs"), Any::Array(vec![text("10.1.1.1")])),
         ]);
         check("kubernetes", vec![], kubernetes, ["system:admin", "create", "failure", "web-1", "10.1.1.1"]);
     }
@@ -215,7 +222,8 @@ mod tests {
     #[test]
     fn a_record_is_an_audit_record_by_its_event_name_or_any_key() {
         let check = |event_name, key, expected| {
-            let record = LogRecord { event_name, attributes: vec![(key, Any::Empty)], ..LogRecord::default() };
+            let record =
+                LogRecord { event_name, attributes: vec![(Key::from(key), Any::Empty)], ..LogRecord::default() };
             assert_eq!(is_audit(&record), expected, "{event_name} {key}");
         };
         check("audit.login", "x", true);

@@ -24,6 +24,7 @@ use crate::column::interned::Interned;
 use crate::column::log::{tidy_record, time_of};
 use crate::column::resource::OriginText;
 use crate::error::Error;
+use crate::wire::key::Key;
 use crate::wire::log::LogRecord;
 use crate::wire::value::Any;
 
@@ -85,12 +86,12 @@ impl AuditRows {
     }
 
     /// One record of an origin.
-    pub(crate) fn push(&mut self, mut record: LogRecord<'_>, origin: &OriginText) {
-        let mut tidied = tidy_record(&mut record, &self.limits, has_meaning);
+    pub(crate) fn push(&mut self, record: &mut LogRecord<'_>, origin: &OriginText) {
+        let mut tidied = tidy_record(record, &self.limits, has_meaning);
         tidied.dropped = tidied.dropped.saturating_add(record.dropped_attributes_count);
-        let said = read(&record);
-        let time = time_of(&record, self.received);
-        let attributes = attributes_text(&mut record, &tidied);
+        let said = read(record);
+        let time = time_of(record, self.received);
+        let attributes = attributes_text(record, &tidied);
         let mut body = String::new();
         push_text(&mut body, &record.body);
         let body = (record.body != Any::Empty).then_some(body);
@@ -220,7 +221,7 @@ fn attributes_text(record: &mut LogRecord<'_>, tidied: &Tidied) -> String {
         if let Some(value) = value
             && attributes.iter().all(|(known, _)| *known != key)
         {
-            attributes.push((key, value));
+            attributes.push((Key::from(key), value));
         }
     }
     let mut text = String::new();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Builder, StringBuilder};
+use arrow::datatypes::DataType;
 use tracelake_model::{DecodeLimits, SpanId, TraceId, event_fields, link_fields};
 
 use crate::column::attribute::JsonColumn;
@@ -33,28 +34,32 @@ impl EventColumn {
         }
     }
 
-    /// One span's events.
-    pub(crate) fn push(&mut self, events: Vec<Event<'_>>, limits: &DecodeLimits) {
-        let present = !events.is_empty();
+    /// The events of row `row`.
+    pub(crate) fn set(&mut self, row: usize, events: &mut Vec<Event<'_>>, limits: &DecodeLimits) {
+        if events.is_empty() {
+            return;
+        }
         self.items += events.len();
-        for mut event in events {
+        for mut event in events.drain(..) {
             self.time.append_value(event.time_unix_nano);
             self.name.append_value(event.name);
             let dropped = self.attributes.push(&mut event.attributes, limits);
             self.dropped.append_value(i64::from(event.dropped_attributes_count) + i64::from(dropped));
         }
-        self.offsets.push(self.items, present);
+        self.offsets.set(row, self.items);
     }
 
     /// The column.
-    pub(crate) fn finish(mut self) -> Result<ArrayRef, Error> {
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(self.time.finish()),
-            Arc::new(self.name.finish()),
-            Arc::new(self.attributes.finish()),
-            Arc::new(self.dropped.finish()),
-        ];
-        self.offsets.finish(structs(event_fields(), columns)?)
+    pub(crate) fn finish(mut self, rows: usize) -> Result<ArrayRef, Error> {
+        self.offsets.finish(rows, &DataType::Struct(event_fields()), || {
+            let columns: Vec<ArrayRef> = vec![
+                Arc::new(self.time.finish()),
+                Arc::new(self.name.finish()),
+                Arc::new(self.attributes.finish()),
+                Arc::new(self.dropped.finish()),
+            ];
+            structs(event_fields(), columns)
+        })
     }
 }
 
@@ -85,11 +90,13 @@ impl LinkColumn {
         }
     }
 
-    /// One span's links. An id that is none is null; the link is kept.
-    pub(crate) fn push(&mut self, links: Vec<Link<'_>>, limits: &DecodeLimits) {
-        let present = !links.is_empty();
+    /// The links of row `row`. An id that is none is null; the link is kept.
+    pub(crate) fn set(&mut self, row: usize, links: &mut Vec<Link<'_>>, limits: &DecodeLimits) {
+        if links.is_empty() {
+            return;
+        }
         self.items += links.len();
-        for mut link in links {
+        for mut link in links.drain(..) {
             self.trace_id.append_option(TraceId::from_bytes(link.trace_id).map(|id| id.to_string()));
             self.span_id.append_option(SpanId::from_bytes(link.span_id).map(|id| id.to_string()));
             self.trace_state.append_option((!link.trace_state.is_empty()).then_some(link.trace_state));
@@ -97,19 +104,21 @@ impl LinkColumn {
             self.flags.append_value(i64::from(link.flags));
             self.dropped.append_value(i64::from(link.dropped_attributes_count) + i64::from(dropped));
         }
-        self.offsets.push(self.items, present);
+        self.offsets.set(row, self.items);
     }
 
     /// The column.
-    pub(crate) fn finish(mut self) -> Result<ArrayRef, Error> {
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(self.trace_id.finish()),
-            Arc::new(self.span_id.finish()),
-            Arc::new(self.trace_state.finish()),
-            Arc::new(self.attributes.finish()),
-            Arc::new(self.flags.finish()),
-            Arc::new(self.dropped.finish()),
-        ];
-        self.offsets.finish(structs(link_fields(), columns)?)
+    pub(crate) fn finish(mut self, rows: usize) -> Result<ArrayRef, Error> {
+        self.offsets.finish(rows, &DataType::Struct(link_fields()), || {
+            let columns: Vec<ArrayRef> = vec![
+                Arc::new(self.trace_id.finish()),
+                Arc::new(self.span_id.finish()),
+                Arc::new(self.trace_state.finish()),
+                Arc::new(self.attributes.finish()),
+                Arc::new(self.flags.finish()),
+                Arc::new(self.dropped.finish()),
+            ];
+            structs(link_fields(), columns)
+        })
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Builder, Int64Builder, StringBuilder};
+use arrow::datatypes::DataType;
 use tracelake_model::{DecodeLimits, SpanId, TraceId, exemplar_fields, quantile_fields};
 
 use crate::column::attribute::JsonColumn;
@@ -37,12 +38,14 @@ impl ExemplarColumn {
         }
     }
 
-    /// One point's exemplars. An id that is none is null.
+    /// The exemplars of row `row`. An id that is none is null.
     #[expect(clippy::cast_precision_loss, reason = "`value` is the nearest double; `value_int` keeps the integer")]
-    pub(crate) fn push(&mut self, exemplars: Vec<Exemplar<'_>>, limits: &DecodeLimits) {
-        let present = !exemplars.is_empty();
+    pub(crate) fn set(&mut self, row: usize, exemplars: &mut Vec<Exemplar<'_>>, limits: &DecodeLimits) {
+        if exemplars.is_empty() {
+            return;
+        }
         self.items += exemplars.len();
-        for mut exemplar in exemplars {
+        for mut exemplar in exemplars.drain(..) {
             let (value, value_int) = match exemplar.value {
                 Some(Number::Double(value)) => (Some(value), None),
                 Some(Number::Int(value)) => (Some(value as f64), Some(value)),
@@ -55,20 +58,22 @@ impl ExemplarColumn {
             self.span_id.append_option(SpanId::from_bytes(exemplar.span_id).map(|id| id.to_string()));
             self.attributes.push_marked(&mut exemplar.attributes, limits);
         }
-        self.offsets.push(self.items, present);
+        self.offsets.set(row, self.items);
     }
 
     /// The column.
-    pub(crate) fn finish(mut self) -> Result<ArrayRef, Error> {
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(self.time.finish()),
-            Arc::new(self.value.finish()),
-            Arc::new(self.value_int.finish()),
-            Arc::new(self.trace_id.finish()),
-            Arc::new(self.span_id.finish()),
-            Arc::new(self.attributes.finish()),
-        ];
-        self.offsets.finish(structs(exemplar_fields(), columns)?)
+    pub(crate) fn finish(mut self, rows: usize) -> Result<ArrayRef, Error> {
+        self.offsets.finish(rows, &DataType::Struct(exemplar_fields()), || {
+            let columns: Vec<ArrayRef> = vec![
+                Arc::new(self.time.finish()),
+                Arc::new(self.value.finish()),
+                Arc::new(self.value_int.finish()),
+                Arc::new(self.trace_id.finish()),
+                Arc::new(self.span_id.finish()),
+                Arc::new(self.attributes.finish()),
+            ];
+            structs(exemplar_fields(), columns)
+        })
     }
 }
 
@@ -91,19 +96,21 @@ impl QuantileColumn {
         }
     }
 
-    /// One point's pairs of quantile and value.
-    pub(crate) fn push(&mut self, pairs: Option<&Vec<(f64, f64)>>) {
-        for (quantile, value) in pairs.into_iter().flatten() {
+    /// The pairs of quantile and value of row `row`.
+    pub(crate) fn set(&mut self, row: usize, pairs: &[(f64, f64)]) {
+        for (quantile, value) in pairs {
             self.quantile.append_value(*quantile);
             self.value.append_value(*value);
             self.items += 1;
         }
-        self.offsets.push(self.items, pairs.is_some());
+        self.offsets.set(row, self.items);
     }
 
     /// The column.
-    pub(crate) fn finish(mut self) -> Result<ArrayRef, Error> {
-        let columns: Vec<ArrayRef> = vec![Arc::new(self.quantile.finish()), Arc::new(self.value.finish())];
-        self.offsets.finish(structs(quantile_fields(), columns)?)
+    pub(crate) fn finish(mut self, rows: usize) -> Result<ArrayRef, Error> {
+        self.offsets.finish(rows, &DataType::Struct(quantile_fields()), || {
+            let columns: Vec<ArrayRef> = vec![Arc::new(self.quantile.finish()), Arc::new(self.value.finish())];
+            structs(quantile_fields(), columns)
+        })
     }
 }

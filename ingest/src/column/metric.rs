@@ -2,8 +2,8 @@
 //!
 //! Attributes are written in the order of their keys, so that one series has one text.
 
-use arrow::array::{ArrayRef, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder};
-use arrow::datatypes::{Float64Type, Int64Type};
+use arrow::array::{BooleanBuilder, Int64Array};
+use arrow::datatypes::{Float64Type, Int32Type, Int64Type};
 use tracelake_model::column as name;
 use tracelake_model::semconv::DROPPED_HASH;
 use tracelake_model::{Batch, DecodeLimits, Table, UnixNano};
@@ -14,8 +14,9 @@ use crate::column::attribute::{Tidied, push_object, tidy};
 use crate::column::exemplar::{ExemplarColumn, QuantileColumn};
 use crate::column::interned::Interned;
 use crate::column::resource::OriginColumns;
-use crate::column::sparse::NumberList;
+use crate::column::sparse::{NumberList, Numbers};
 use crate::error::Error;
+use crate::wire::key::Key;
 use crate::wire::metric::{Buckets, Metric, MetricKind, Number, Point};
 use crate::wire::value::{Any, Attributes};
 
@@ -26,26 +27,26 @@ pub(crate) struct MetricRows {
     rows: usize,
     text: String,
     shared: Shared,
-    time: Int64Builder,
-    start: Int64Builder,
+    time: Vec<i64>,
+    start: Vec<i64>,
     name: Interned,
     description: Interned,
     unit: Interned,
     kind: Interned,
     temporality: Interned,
     monotonic: BooleanBuilder,
-    value: Float64Builder,
-    value_int: Int64Builder,
-    count: Int64Builder,
-    sum: Float64Builder,
-    min: Float64Builder,
-    max: Float64Builder,
+    value: Numbers<Float64Type>,
+    value_int: Numbers<Int64Type>,
+    count: Numbers<Int64Type>,
+    sum: Numbers<Float64Type>,
+    min: Numbers<Float64Type>,
+    max: Numbers<Float64Type>,
     bucket_counts: NumberList<Int64Type>,
     explicit_bounds: NumberList<Float64Type>,
     exponential: ExponentialColumns,
     quantiles: QuantileColumn,
     exemplars: ExemplarColumn,
-    flags: Int64Builder,
+    flags: Vec<i64>,
     metadata: Interned,
     attributes: Interned,
     /// Resource and scope of the rows.
@@ -61,26 +62,26 @@ impl MetricRows {
             rows: 0,
             text: String::new(),
             shared: Shared::default(),
-            time: Int64Builder::with_capacity(0),
-            start: Int64Builder::with_capacity(0),
+            time: Vec::new(),
+            start: Vec::new(),
             name: Interned::default(),
             description: Interned::default(),
             unit: Interned::default(),
             kind: Interned::default(),
             temporality: Interned::default(),
             monotonic: BooleanBuilder::with_capacity(0),
-            value: Float64Builder::with_capacity(0),
-            value_int: Int64Builder::with_capacity(0),
-            count: Int64Builder::with_capacity(0),
-            sum: Float64Builder::with_capacity(0),
-            min: Float64Builder::with_capacity(0),
-            max: Float64Builder::with_capacity(0),
+            value: Numbers::new(),
+            value_int: Numbers::new(),
+            count: Numbers::new(),
+            sum: Numbers::new(),
+            min: Numbers::new(),
+            max: Numbers::new(),
             bucket_counts: NumberList::new(),
             explicit_bounds: NumberList::new(),
             exponential: ExponentialColumns::new(),
             quantiles: QuantileColumn::new(),
             exemplars: ExemplarColumn::new(),
-            flags: Int64Builder::with_capacity(0),
+            flags: Vec::new(),
             metadata: Interned::default(),
             attributes: Interned::default(),
             origin: OriginColumns::new(limits),
@@ -103,24 +104,42 @@ impl MetricRows {
             description: self.description.key(metric.description),
             unit: self.unit.key(metric.unit),
             metadata: self.metadata.key(&self.text),
+            kind: Some(self.kind.number(kind_text(metric.kind))),
+            temporality: temporality_text(metric).map(|text| self.temporality.number(text)),
         };
+        let points = metric.points.len();
+        let columns = [&mut self.time, &mut self.start, &mut self.flags];
+        columns.into_iter().for_each(|column| column.reserve(points));
+        let interned = [
+            &mut self.name,
+            &mut self.description,
+            &mut self.unit,
+            &mut self.metadata,
+            &mut self.kind,
+            &mut self.temporality,
+            &mut self.attributes,
+        ];
+        interned.into_iter().for_each(|column| column.reserve(points));
     }
 
-    /// One point of `metric`.
-    pub(crate) fn push(&mut self, metric: &Metric<'_>, mut point: Point<'_>) {
-        let time = if point.time_unix_nano == 0 { self.received.0 } else { point.time_unix_nano };
-        self.time.append_value(time);
-        self.start.append_value(point.start_unix_nano);
+    /// One point of `metric`, which is the metric at hand.
+    pub(crate) fn push(&mut self, metric: &Metric<'_>, point: &mut Point<'_>) {
+        let (row, kind) = (self.rows, metric.kind);
+        self.time.push(if point.time_unix_nano == 0 { self.received.0 } else { point.time_unix_nano });
+        self.start.push(point.start_unix_nano);
         self.push_metric(metric);
-        self.push_value(metric.kind, &point);
-        let is_histogram = metric.kind == MetricKind::Histogram;
-        self.bucket_counts.push(is_histogram.then_some(&point.bucket_counts));
-        self.explicit_bounds.push(is_histogram.then_some(&point.explicit_bounds));
-        self.exponential.push((metric.kind == MetricKind::ExponentialHistogram).then_some(&point));
-        self.quantiles.push((metric.kind == MetricKind::Summary).then_some(&point.quantiles));
-        self.exemplars.push(std::mem::take(&mut point.exemplars), &self.limits);
-        self.flags.append_value(i64::from(point.flags));
-        self.metadata.push_key(self.shared.metadata);
+        self.set_value(kind, point);
+        match kind {
+            MetricKind::None | MetricKind::Gauge | MetricKind::Sum => {}
+            MetricKind::Histogram => {
+                self.bucket_counts.set(row, &point.bucket_counts);
+                self.explicit_bounds.set(row, &point.explicit_bounds);
+            }
+            MetricKind::ExponentialHistogram => self.exponential.set(row, point),
+            MetricKind::Summary => self.quantiles.set(row, &point.quantiles),
+        }
+        self.exemplars.set(row, &mut point.exemplars, &self.limits);
+        self.flags.push(i64::from(point.flags));
         self.text.clear();
         push_sorted(&mut self.text, &mut point.attributes, &self.limits);
         self.attributes.push(&self.text);
@@ -132,66 +151,60 @@ impl MetricRows {
         self.name.push_key(self.shared.name);
         self.description.push_key(self.shared.description);
         self.unit.push_key(self.shared.unit);
-        self.kind.push(match metric.kind {
-            MetricKind::None | MetricKind::Gauge => "gauge",
-            MetricKind::Sum => "sum",
-            MetricKind::Histogram => "histogram",
-            MetricKind::ExponentialHistogram => "exponential_histogram",
-            MetricKind::Summary => "summary",
-        });
-        match (metric.kind, metric.temporality) {
-            (MetricKind::None | MetricKind::Gauge | MetricKind::Summary, _) => self.temporality.push_null(),
-            (_, 1) => self.temporality.push("delta"),
-            (_, 2) => self.temporality.push("cumulative"),
-            _ => self.temporality.push("unspecified"),
-        }
+        self.metadata.push_key(self.shared.metadata);
+        self.kind.push_key(self.shared.kind);
+        self.temporality.push_key(self.shared.temporality);
         self.monotonic.append_option((metric.kind == MetricKind::Sum).then_some(metric.monotonic));
     }
 
     #[expect(clippy::cast_precision_loss, reason = "`value` is the nearest double; `value_int` keeps the integer")]
-    fn push_value(&mut self, kind: MetricKind, point: &Point<'_>) {
-        let (value, value_int) = match point.value {
-            Some(Number::Double(value)) => (Some(value), None),
-            Some(Number::Int(value)) => (Some(value as f64), Some(value)),
-            None => (None, None),
-        };
-        self.value.append_option(value);
-        self.value_int.append_option(value_int);
-        let counted = matches!(kind, MetricKind::Histogram | MetricKind::ExponentialHistogram | MetricKind::Summary);
-        self.count.append_option(counted.then_some(point.count));
+    fn set_value(&mut self, kind: MetricKind, point: &Point<'_>) {
+        let row = self.rows;
+        match point.value {
+            Some(Number::Double(value)) => self.value.set(row, value),
+            Some(Number::Int(value)) => {
+                self.value.set(row, value as f64);
+                self.value_int.set(row, value);
+            }
+            None => {}
+        }
+        if matches!(kind, MetricKind::Histogram | MetricKind::ExponentialHistogram | MetricKind::Summary) {
+            self.count.set(row, point.count);
+        }
         // The sum of a summary is a plain field: absent is 0.
-        self.sum.append_option(if kind == MetricKind::Summary { point.sum.or(Some(0.0)) } else { point.sum });
-        self.min.append_option(point.min);
-        self.max.append_option(point.max);
+        let sum = if kind == MetricKind::Summary { point.sum.or(Some(0.0)) } else { point.sum };
+        self.sum.set_option(row, sum);
+        self.min.set_option(row, point.min);
+        self.max.set_option(row, point.max);
     }
 
     /// The batch.
     pub(crate) fn finish(mut self) -> Result<Batch, Error> {
-        let mut columns = Assemble::new(Table::Metrics);
-        columns.put(name::TIME_UNIX_NANO, self.time.finish());
-        columns.put(name::START_UNIX_NANO, self.start.finish());
+        let (rows, mut columns) = (self.rows, Assemble::new(Table::Metrics));
+        columns.put(name::TIME_UNIX_NANO, Int64Array::from(self.time));
+        columns.put(name::START_UNIX_NANO, Int64Array::from(self.start));
         columns.put_ref(name::NAME, self.name.finish()?);
         columns.put_ref(name::DESCRIPTION, self.description.finish()?);
         columns.put_ref(name::UNIT, self.unit.finish()?);
         columns.put_ref(name::TYPE, self.kind.finish()?);
         columns.put_ref(name::TEMPORALITY, self.temporality.finish()?);
         columns.put(name::MONOTONIC, self.monotonic.finish());
-        columns.put(name::VALUE, self.value.finish());
-        columns.put(name::VALUE_INT, self.value_int.finish());
-        columns.put(name::COUNT, self.count.finish());
-        columns.put(name::SUM, self.sum.finish());
-        columns.put(name::MIN, self.min.finish());
-        columns.put(name::MAX, self.max.finish());
-        columns.put_ref(name::BUCKET_COUNTS, self.bucket_counts.finish()?);
-        columns.put_ref(name::EXPLICIT_BOUNDS, self.explicit_bounds.finish()?);
-        self.exponential.finish(&mut columns)?;
-        columns.put_ref(name::QUANTILES, self.quantiles.finish()?);
-        columns.put_ref(name::EXEMPLARS, self.exemplars.finish()?);
-        columns.put(name::FLAGS, self.flags.finish());
+        columns.put_ref(name::VALUE, self.value.finish(rows));
+        columns.put_ref(name::VALUE_INT, self.value_int.finish(rows));
+        columns.put_ref(name::COUNT, self.count.finish(rows));
+        columns.put_ref(name::SUM, self.sum.finish(rows));
+        columns.put_ref(name::MIN, self.min.finish(rows));
+        columns.put_ref(name::MAX, self.max.finish(rows));
+        columns.put_ref(name::BUCKET_COUNTS, self.bucket_counts.finish(rows)?);
+        columns.put_ref(name::EXPLICIT_BOUNDS, self.explicit_bounds.finish(rows)?);
+        self.exponential.finish(rows, &mut columns)?;
+        columns.put_ref(name::QUANTILES, self.quantiles.finish(rows)?);
+        columns.put_ref(name::EXEMPLARS, self.exemplars.finish(rows)?);
+        columns.put(name::FLAGS, Int64Array::from(self.flags));
         columns.put_ref(name::METADATA, self.metadata.finish()?);
         columns.put_ref(name::ATTRIBUTES, self.attributes.finish()?);
         self.origin.finish(&mut columns)?;
-        columns.finish(self.rows)
+        columns.finish(rows)
     }
 }
 
@@ -202,13 +215,34 @@ struct Shared {
     description: Option<i32>,
     unit: Option<i32>,
     metadata: Option<i32>,
+    kind: Option<i32>,
+    temporality: Option<i32>,
+}
+
+fn kind_text(kind: MetricKind) -> &'static str {
+    match kind {
+        MetricKind::None | MetricKind::Gauge => "gauge",
+        MetricKind::Sum => "sum",
+        MetricKind::Histogram => "histogram",
+        MetricKind::ExponentialHistogram => "exponential_histogram",
+        MetricKind::Summary => "summary",
+    }
+}
+
+fn temporality_text(metric: &Metric<'_>) -> Option<&'static str> {
+    match (metric.kind, metric.temporality) {
+        (MetricKind::None | MetricKind::Gauge | MetricKind::Summary, _) => None,
+        (_, 1) => Some("delta"),
+        (_, 2) => Some("cumulative"),
+        _ => Some("unspecified"),
+    }
 }
 
 /// Appends a JSON object whose keys are in order. Of too many attributes the first keys stay, whatever the order in which
 /// they were sent, and a hash of the others, so that one series stays one and two stay two.
 fn push_sorted(out: &mut String, attributes: &mut Attributes<'_>, limits: &DecodeLimits) {
     let mut tidied = tidy(attributes, &DecodeLimits { attributes: u32::MAX, ..*limits });
-    attributes.sort_by_key(|(key, _)| *key);
+    attributes.sort_by_key(|(key, _)| key.text());
     let keep = usize::try_from(limits.attributes).unwrap_or(usize::MAX);
     if attributes.len() <= keep {
         return push_object(out, attributes, &tidied);
@@ -218,68 +252,64 @@ fn push_sorted(out: &mut String, attributes: &mut Attributes<'_>, limits: &Decod
     let mut beyond = String::new();
     push_object(&mut beyond, attributes, &Tidied::default());
     let hash = format!("{:016x}", xxh3_64(beyond.as_bytes()));
-    kept.push((DROPPED_HASH, Any::Text(&hash)));
+    kept.push((Key::from(DROPPED_HASH), Any::Text(&hash)));
     push_object(out, &kept, &tidied);
 }
 
 /// Columns that only exponential histograms fill.
 struct ExponentialColumns {
-    scale: Int32Builder,
-    zero_count: Int64Builder,
-    zero_threshold: Float64Builder,
+    scale: Numbers<Int32Type>,
+    zero_count: Numbers<Int64Type>,
+    zero_threshold: Numbers<Float64Type>,
     positive: BucketColumns,
     negative: BucketColumns,
 }
 
 struct BucketColumns {
-    offset: Int32Builder,
+    offset: Numbers<Int32Type>,
     counts: NumberList<Int64Type>,
 }
 
 impl ExponentialColumns {
     fn new() -> Self {
         Self {
-            scale: Int32Builder::with_capacity(0),
-            zero_count: Int64Builder::with_capacity(0),
-            zero_threshold: Float64Builder::with_capacity(0),
+            scale: Numbers::new(),
+            zero_count: Numbers::new(),
+            zero_threshold: Numbers::new(),
             positive: BucketColumns::new(),
             negative: BucketColumns::new(),
         }
     }
 
-    fn push(&mut self, point: Option<&Point<'_>>) {
-        self.scale.append_option(point.map(|point| point.scale));
-        self.zero_count.append_option(point.map(|point| point.zero_count));
-        self.zero_threshold.append_option(point.map(|point| point.zero_threshold));
-        self.positive.push(point.and_then(|point| point.positive.as_ref()));
-        self.negative.push(point.and_then(|point| point.negative.as_ref()));
+    fn set(&mut self, row: usize, point: &Point<'_>) {
+        self.scale.set(row, point.scale);
+        self.zero_count.set(row, point.zero_count);
+        self.zero_threshold.set(row, point.zero_threshold);
+        self.positive.set(row, &point.positive);
+        self.negative.set(row, &point.negative);
     }
 
-    fn finish(mut self, into: &mut Assemble) -> Result<(), Error> {
-        into.put(name::SCALE, self.scale.finish());
-        into.put(name::ZERO_COUNT, self.zero_count.finish());
-        into.put(name::ZERO_THRESHOLD, self.zero_threshold.finish());
-        let (offset, counts) = self.positive.finish()?;
-        into.put_ref(name::POSITIVE_OFFSET, offset);
-        into.put_ref(name::POSITIVE_COUNTS, counts);
-        let (offset, counts) = self.negative.finish()?;
-        into.put_ref(name::NEGATIVE_OFFSET, offset);
-        into.put_ref(name::NEGATIVE_COUNTS, counts);
+    fn finish(self, rows: usize, into: &mut Assemble) -> Result<(), Error> {
+        into.put_ref(name::SCALE, self.scale.finish(rows));
+        into.put_ref(name::ZERO_COUNT, self.zero_count.finish(rows));
+        into.put_ref(name::ZERO_THRESHOLD, self.zero_threshold.finish(rows));
+        into.put_ref(name::POSITIVE_OFFSET, self.positive.offset.finish(rows));
+        into.put_ref(name::POSITIVE_COUNTS, self.positive.counts.finish(rows)?);
+        into.put_ref(name::NEGATIVE_OFFSET, self.negative.offset.finish(rows));
+        into.put_ref(name::NEGATIVE_COUNTS, self.negative.counts.finish(rows)?);
         Ok(())
     }
 }
 
 impl BucketColumns {
     fn new() -> Self {
-        Self { offset: Int32Builder::with_capacity(0), counts: NumberList::new() }
+        Self { offset: Numbers::new(), counts: NumberList::new() }
     }
 
-    fn push(&mut self, buckets: Option<&Buckets>) {
-        self.offset.append_option(buckets.map(|buckets| buckets.offset));
-        self.counts.push(buckets.map(|buckets| buckets.counts.as_slice()));
-    }
-
-    fn finish(mut self) -> Result<(ArrayRef, ArrayRef), Error> {
-        Ok((std::sync::Arc::new(self.offset.finish()), self.counts.finish()?))
+    fn set(&mut self, row: usize, buckets: &Buckets) {
+        if buckets.present {
+            self.offset.set(row, buckets.offset);
+            self.counts.set(row, &buckets.counts);
+        }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array};
 use tracelake_model::column::{
     RESOURCE_ATTRIBUTES, RESOURCE_SCHEMA_URL, SCHEMA_URL, SCOPE_ATTRIBUTES, SCOPE_NAME, SCOPE_VERSION, SERVICE_NAME,
 };
@@ -39,6 +38,9 @@ pub(crate) struct OriginColumns {
     interners: [Interner; COLUMNS],
     keys: Keys,
     text: OriginText,
+    rows: usize,
+    /// Whether the origin at hand has no run of rows yet.
+    changed: bool,
     runs: Vec<(usize, Keys)>,
 }
 
@@ -47,11 +49,12 @@ impl OriginColumns {
     pub(crate) fn new(limits: DecodeLimits) -> Self {
         let text = OriginText { service: Arc::from(semconv::UNKNOWN_SERVICE), resource: Arc::from("{}") };
         let interners = std::array::from_fn(|_| Interner::default());
-        Self { limits, interners, keys: [None; COLUMNS], text, runs: Vec::new() }
+        Self { limits, interners, keys: [None; COLUMNS], text, rows: 0, changed: true, runs: Vec::new() }
     }
 
     /// The resource of the rows that follow.
     pub(crate) fn resource(&mut self, mut resource: Resource<'_>) {
+        self.changed = true;
         let json = self.object(&mut resource.attributes, resource.dropped_attributes_count);
         let service = match find(&resource.attributes, "service.name") {
             Some(Any::Text(name)) if !name.is_empty() => name,
@@ -71,6 +74,7 @@ impl OriginColumns {
 
     /// The scope of the rows that follow.
     pub(crate) fn scope(&mut self, mut scope: Scope<'_>) {
+        self.changed = true;
         self.set_nonempty(SCOPE, scope.name);
         self.set_nonempty(SCOPE + 1, scope.version);
         if scope.attributes.is_empty() && scope.dropped_attributes_count == 0 {
@@ -89,10 +93,12 @@ impl OriginColumns {
 
     /// One more row of the origin at hand.
     pub(crate) fn push(&mut self) {
+        self.rows += 1;
         match self.runs.last_mut() {
-            Some((rows, keys)) if *keys == self.keys => *rows += 1,
+            Some((rows, _)) if !self.changed => *rows += 1,
             _ => self.runs.push((1, self.keys)),
         }
+        self.changed = false;
     }
 
     /// Puts all columns, the service's name included.
@@ -105,9 +111,8 @@ impl OriginColumns {
                 SCOPE..PROMOTED => [SCOPE_NAME, SCOPE_VERSION, SCOPE_ATTRIBUTES, SCHEMA_URL][at - SCOPE],
                 _ => semconv::RESOURCE[at - PROMOTED].column,
             };
-            let rows = self.runs.iter().flat_map(|(rows, keys)| std::iter::repeat_n(keys[at], *rows));
-            let column: ArrayRef = interner.finish(rows.collect::<Int32Array>())?;
-            into.put_ref(name, column);
+            let runs = self.runs.iter().map(|(rows, keys)| (*rows, keys[at]));
+            into.put_ref(name, interner.finish(self.rows, runs)?);
         }
         Ok(())
     }

@@ -1,87 +1,137 @@
-//! Columns that most rows leave null cost nothing until a row sets them; lists of numbers and of structs.
+//! Columns that most rows leave null: nothing is done for a row before one sets a value. Numbers, text, lists.
 
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Int64Builder, ListArray, NullBufferBuilder, PrimitiveArray, StringBuilder, StructArray,
+    ArrayBuilder, ArrayRef, BooleanBuilder, ListArray, NullBufferBuilder, PrimitiveArray, PrimitiveBuilder,
+    StringBuilder, StructArray,
 };
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{ArrowPrimitiveType, DataType, Field, Fields};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Field, Fields, Int64Type};
 use tracelake_model::null_column;
 use tracelake_model::semconv::PromotedKind;
 
 use crate::error::Error;
 use crate::wire::value::Any;
 
-enum Typed {
-    Text(StringBuilder),
-    Int(Int64Builder),
-    Bool(BooleanBuilder),
+/// A nullable column of numbers. Rows are set in order, each at most once.
+pub(crate) struct Numbers<T: ArrowPrimitiveType>(PrimitiveBuilder<T>);
+
+impl<T: ArrowPrimitiveType> Numbers<T> {
+    /// An empty column.
+    pub(crate) fn new() -> Self {
+        Self(PrimitiveBuilder::with_capacity(0))
+    }
+
+    /// Sets the value of row `row`.
+    pub(crate) fn set(&mut self, row: usize, value: T::Native) {
+        self.fill(row);
+        self.0.append_value(value);
+    }
+
+    /// Sets the value of row `row`, if there is one.
+    pub(crate) fn set_option(&mut self, row: usize, value: Option<T::Native>) {
+        if let Some(value) = value {
+            self.set(row, value);
+        }
+    }
+
+    /// The column, filled up to `rows`.
+    pub(crate) fn finish(mut self, rows: usize) -> ArrayRef {
+        if self.0.is_empty() {
+            return null_column(&T::DATA_TYPE, rows);
+        }
+        self.fill(rows);
+        Arc::new(self.0.finish())
+    }
+
+    /// Rows before `row` that were not set are null. Asking for no null at all would make a mask.
+    fn fill(&mut self, row: usize) {
+        let missing = row - self.0.len();
+        if missing > 0 {
+            self.0.append_nulls(missing);
+        }
+    }
+}
+
+/// A nullable column of text. Rows are set in order, each at most once.
+pub(crate) struct Texts(StringBuilder);
+
+impl Texts {
+    /// An empty column.
+    pub(crate) fn new() -> Self {
+        Self(StringBuilder::with_capacity(0, 0))
+    }
+
+    /// Sets the text of row `row`.
+    pub(crate) fn set(&mut self, row: usize, text: &str) {
+        self.fill(row);
+        self.0.append_value(text);
+    }
+
+    /// Sets the text of row `row` unless it is empty: OTLP does not tell empty text from absent text.
+    pub(crate) fn set_nonempty(&mut self, row: usize, text: &str) {
+        if !text.is_empty() {
+            self.set(row, text);
+        }
+    }
+
+    /// The column, filled up to `rows`.
+    pub(crate) fn finish(mut self, rows: usize) -> ArrayRef {
+        if self.0.is_empty() {
+            return null_column(&DataType::Utf8, rows);
+        }
+        self.fill(rows);
+        Arc::new(self.0.finish())
+    }
+
+    fn fill(&mut self, row: usize) {
+        let missing = row - self.0.len();
+        if missing > 0 {
+            self.0.append_nulls(missing);
+        }
+    }
 }
 
 /// A nullable column of one promoted attribute.
-pub(crate) struct Sparse {
-    column: Typed,
-    rows: usize,
+pub(crate) enum Sparse {
+    Text(Texts),
+    Int(Numbers<Int64Type>),
+    Bool(BooleanBuilder),
 }
 
 impl Sparse {
     /// An empty column.
     pub(crate) fn new(kind: PromotedKind) -> Self {
-        let column = match kind {
-            PromotedKind::String => Typed::Text(StringBuilder::with_capacity(0, 0)),
-            PromotedKind::Int => Typed::Int(Int64Builder::with_capacity(0)),
-            PromotedKind::Bool => Typed::Bool(BooleanBuilder::with_capacity(0)),
-        };
-        Self { column, rows: 0 }
+        match kind {
+            PromotedKind::String => Self::Text(Texts::new()),
+            PromotedKind::Int => Self::Int(Numbers::new()),
+            PromotedKind::Bool => Self::Bool(BooleanBuilder::with_capacity(0)),
+        }
     }
 
     /// Sets the value of row `row`, which no earlier call has set; `false` when the value is of another type.
     pub(crate) fn set(&mut self, row: usize, value: &Any<'_>) -> bool {
-        match (&mut self.column, value) {
-            (Typed::Text(column), Any::Text(text)) => {
-                column.append_nulls(row - self.rows);
-                column.append_value(text);
-            }
-            (Typed::Int(column), Any::Int(value)) => {
-                column.append_nulls(row - self.rows);
-                column.append_value(*value);
-            }
-            (Typed::Bool(column), Any::Bool(value)) => {
-                column.append_nulls(row - self.rows);
+        match (self, value) {
+            (Self::Text(column), Any::Text(text)) => column.set(row, text),
+            (Self::Int(column), Any::Int(value)) => column.set(row, *value),
+            (Self::Bool(column), Any::Bool(value)) => {
+                column.append_nulls(row - column.len());
                 column.append_value(*value);
             }
             _ => return false,
         }
-        self.rows = row + 1;
         true
-    }
-
-    fn data_type(&self) -> DataType {
-        match self.column {
-            Typed::Text(_) => DataType::Utf8,
-            Typed::Int(_) => DataType::Int64,
-            Typed::Bool(_) => DataType::Boolean,
-        }
     }
 
     /// The column, filled up to `rows`.
     pub(crate) fn finish(self, rows: usize) -> ArrayRef {
-        if self.rows == 0 {
-            return null_column(&self.data_type(), rows);
-        }
-        let missing = rows - self.rows;
-        match self.column {
-            Typed::Text(mut column) => {
-                column.append_nulls(missing);
-                Arc::new(column.finish())
-            }
-            Typed::Int(mut column) => {
-                column.append_nulls(missing);
-                Arc::new(column.finish())
-            }
-            Typed::Bool(mut column) => {
-                column.append_nulls(missing);
+        match self {
+            Self::Text(column) => column.finish(rows),
+            Self::Int(column) => column.finish(rows),
+            Self::Bool(column) if column.is_empty() => null_column(&DataType::Boolean, rows),
+            Self::Bool(mut column) => {
+                column.append_nulls(rows - column.len());
                 Arc::new(column.finish())
             }
         }
@@ -97,26 +147,46 @@ pub(crate) struct Offsets {
 impl Offsets {
     /// No row yet.
     pub(crate) fn new() -> Self {
-        Self { ends: vec![0], nulls: NullBufferBuilder::new(0) }
+        Self { ends: Vec::new(), nulls: NullBufferBuilder::new(0) }
     }
 
-    /// One row: null, or a list that ends at item `end` of the whole column.
-    pub(crate) fn push(&mut self, end: usize, present: bool) {
+    /// Gives row `row` a list that ends at item `end` of the whole column. Rows are set in order, each at most once.
+    pub(crate) fn set(&mut self, row: usize, end: usize) {
+        self.fill(row);
         // Items come from at most 16 MiB of payload, far below this bound.
         self.ends.push(i32::try_from(end).expect("fewer than 2^31 items in one request"));
-        self.nulls.append(present);
+        self.nulls.append_non_null();
     }
 
-    /// A list column over these items.
-    pub(crate) fn finish(mut self, items: ArrayRef) -> Result<ArrayRef, Error> {
-        let field = Arc::new(Field::new("item", items.data_type().clone(), true));
+    /// Rows before `row` that were not set have no list.
+    fn fill(&mut self, row: usize) {
+        let last = self.ends.last().copied().unwrap_or(0);
+        let missing = row - self.nulls.len();
+        if missing > 0 {
+            self.nulls.append_n_nulls(missing);
+        }
+        self.ends.resize(row + 1, last);
+    }
+
+    /// A list column over items of a type, filled up to `rows`.
+    pub(crate) fn finish(
+        mut self,
+        rows: usize,
+        item: &DataType,
+        items: impl FnOnce() -> Result<ArrayRef, Error>,
+    ) -> Result<ArrayRef, Error> {
+        let field = Arc::new(Field::new("item", item.clone(), true));
+        if self.ends.is_empty() {
+            return Ok(null_column(&DataType::List(field), rows));
+        }
+        self.fill(rows);
         let offsets = OffsetBuffer::new(ScalarBuffer::from(self.ends));
-        let list = ListArray::try_new(field, offsets, items, self.nulls.finish());
+        let list = ListArray::try_new(field, offsets, items()?, self.nulls.finish());
         Ok(Arc::new(list.map_err(|error| Error::Defect(error.to_string()))?))
     }
 }
 
-/// A column of lists of numbers.
+/// A nullable column of lists of numbers.
 pub(crate) struct NumberList<T: ArrowPrimitiveType> {
     items: Vec<T::Native>,
     offsets: Offsets,
@@ -128,15 +198,16 @@ impl<T: ArrowPrimitiveType> NumberList<T> {
         Self { items: Vec::new(), offsets: Offsets::new() }
     }
 
-    /// One row.
-    pub(crate) fn push(&mut self, row: Option<&[T::Native]>) {
-        self.items.extend_from_slice(row.unwrap_or_default());
-        self.offsets.push(self.items.len(), row.is_some());
+    /// Sets the list of row `row`.
+    pub(crate) fn set(&mut self, row: usize, list: &[T::Native]) {
+        self.items.extend_from_slice(list);
+        self.offsets.set(row, self.items.len());
     }
 
-    /// The column.
-    pub(crate) fn finish(self) -> Result<ArrayRef, Error> {
-        self.offsets.finish(Arc::new(PrimitiveArray::<T>::from_iter_values(self.items)))
+    /// The column, filled up to `rows`.
+    pub(crate) fn finish(self, rows: usize) -> Result<ArrayRef, Error> {
+        let items = self.items;
+        self.offsets.finish(rows, &T::DATA_TYPE, || Ok(Arc::new(PrimitiveArray::<T>::new(items.into(), None))))
     }
 }
 

@@ -27,47 +27,56 @@ const TRUNCATED: Malformed = Malformed("the message ends inside a field");
 
 impl<'a> Wire<'a> {
     /// A length-delimited value.
+    #[inline]
     pub(crate) fn bytes(self) -> Result<&'a [u8], Malformed> {
         if let Self::Bytes(bytes) = self { Ok(bytes) } else { Err(WRONG_TYPE) }
     }
 
     /// A varint.
+    #[inline]
     pub(crate) fn varint(self) -> Result<u64, Malformed> {
         if let Self::Varint(value) = self { Ok(value) } else { Err(WRONG_TYPE) }
     }
 
     /// A varint that holds a 32-bit unsigned value; upper bits are dropped, as protobuf readers do.
+    #[inline]
     pub(crate) fn uint32(self) -> Result<u32, Malformed> {
         Ok(self.varint()? as u32)
     }
 
     /// A varint that holds an enum's number; upper bits are dropped, as protobuf readers do.
+    #[inline]
     pub(crate) fn enumeration(self) -> Result<i32, Malformed> {
         Ok(self.varint()? as i32)
     }
 
     /// A varint that holds a zigzag 32-bit value.
+    #[inline]
     pub(crate) fn sint32(self) -> Result<i32, Malformed> {
         let value = self.uint32()?;
         Ok((value >> 1) as i32 ^ -((value & 1) as i32))
     }
 
     /// Eight bytes.
+    #[inline]
     pub(crate) fn fixed64(self) -> Result<u64, Malformed> {
         if let Self::Fixed64(value) = self { Ok(value) } else { Err(WRONG_TYPE) }
     }
 
     /// Eight bytes of an unsigned number as the signed one of the same bits: negative where it does not fit.
+    #[inline]
     pub(crate) fn bits(self) -> Result<i64, Malformed> {
         Ok(self.fixed64()?.cast_signed())
     }
 
     /// Eight bytes as a double.
+    #[inline]
     pub(crate) fn double(self) -> Result<f64, Malformed> {
         Ok(f64::from_bits(self.fixed64()?))
     }
 
     /// Four bytes.
+    #[inline]
     pub(crate) fn fixed32(self) -> Result<u32, Malformed> {
         if let Self::Fixed32(value) = self { Ok(value) } else { Err(WRONG_TYPE) }
     }
@@ -117,7 +126,52 @@ impl<'a> Fields<'a> {
     }
 
     /// The next field's number and value; `None` at the message's end.
+    #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<(u32, Wire<'a>)>, Malformed> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        match self.short() {
+            Some(field) => Ok(Some(field)),
+            None => self.any(),
+        }
+    }
+
+    /// A field whose tag and length take two bytes at most, as nearly all do. `None` leaves it to [`Fields::any`], which
+    /// knows what is wrong with it, if anything is.
+    #[inline]
+    fn short(&mut self) -> Option<(u32, Wire<'a>)> {
+        let (tag, rest) = short_varint(self.rest)?;
+        let (value, rest) = match tag & 7 {
+            0 => {
+                let (value, rest) = short_varint(rest)?;
+                (Wire::Varint(u64::from(value)), rest)
+            }
+            1 => {
+                let (value, rest) = rest.split_first_chunk()?;
+                (Wire::Fixed64(u64::from_le_bytes(*value)), rest)
+            }
+            2 => {
+                let (length, rest) = short_varint(rest)?;
+                let (value, rest) = rest.split_at_checked(length as usize)?;
+                (Wire::Bytes(value), rest)
+            }
+            5 => {
+                let (value, rest) = rest.split_first_chunk()?;
+                (Wire::Fixed32(u32::from_le_bytes(*value)), rest)
+            }
+            _ => return None,
+        };
+        if tag < 8 {
+            return None;
+        }
+        self.rest = rest;
+        Some((tag >> 3, value))
+    }
+
+    /// Any field, groups included, or what is wrong with it.
+    #[inline(never)]
+    fn any(&mut self) -> Result<Option<(u32, Wire<'a>)>, Malformed> {
         let mut open: Vec<u32> = Vec::new();
         while !self.rest.is_empty() {
             let (number, wire_type) = self.tag()?;
@@ -182,6 +236,16 @@ impl<'a> Fields<'a> {
         let (value, rest) = self.rest.split_at_checked(length).ok_or(TRUNCATED)?;
         self.rest = rest;
         Ok(value)
+    }
+}
+
+/// A varint of one or two bytes, and what follows it.
+#[inline]
+fn short_varint(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    match bytes {
+        [one @ 0..0x80, rest @ ..] => Some((u32::from(*one), rest)),
+        [low, high @ 0..0x80, rest @ ..] => Some((u32::from(low & 0x7f) | u32::from(*high) << 7, rest)),
+        _ => None,
     }
 }
 

@@ -21,9 +21,12 @@ pub(crate) struct LogRecord<'a> {
 }
 
 impl<'a> LogRecord<'a> {
-    /// Reads one message.
-    pub(crate) fn read(walk: &mut Walk, message: &'a [u8]) -> Result<Self, Malformed> {
-        let mut record = Self::default();
+    /// Reads one message in the place of the record before.
+    pub(crate) fn read(&mut self, walk: &mut Walk<'a>, message: &'a [u8]) -> Result<(), Malformed> {
+        let mut attributes = std::mem::take(&mut self.attributes);
+        attributes.clear();
+        *self = Self { attributes, ..Self::default() };
+        let record = self;
         let mut fields = Fields::new(message);
         while let Some((number, wire)) = fields.next()? {
             match number {
@@ -42,6 +45,6 @@ impl<'a> LogRecord<'a> {
             }
         }
         walk.fit(&[record.time_unix_nano, record.observed_unix_nano], Reason::Time);
-        Ok(record)
+        Ok(())
     }
 }

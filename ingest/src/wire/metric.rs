@@ -2,6 +2,8 @@
 //!
 //! All five kinds of point share one shape here; what a kind lacks stays at its default.
 
+use std::mem::take;
+
 use crate::otlp::partial::Reason;
 use crate::wire::field::{Fields, Malformed, Wire};
 use crate::wire::value::{Attributes, Walk};
@@ -42,6 +44,8 @@ pub(crate) enum Number {
 /// One side of an exponential histogram.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Buckets {
+    /// Whether there is such a side.
+    pub(crate) present: bool,
     pub(crate) offset: i32,
     pub(crate) counts: Vec<i64>,
 }
@@ -64,8 +68,8 @@ pub(crate) struct Point<'a> {
     pub(crate) scale: i32,
     pub(crate) zero_count: i64,
     pub(crate) zero_threshold: f64,
-    pub(crate) positive: Option<Buckets>,
-    pub(crate) negative: Option<Buckets>,
+    pub(crate) positive: Buckets,
+    pub(crate) negative: Buckets,
     /// Quantile and value.
     pub(crate) quantiles: Vec<(f64, f64)>,
 }
@@ -81,9 +85,13 @@ pub(crate) struct Exemplar<'a> {
 }
 
 impl<'a> Metric<'a> {
-    /// Reads one message; the points stay unread.
-    pub(crate) fn read(walk: &mut Walk, message: &'a [u8]) -> Result<Self, Malformed> {
-        let mut metric = Self::default();
+    /// Reads one message in the place of the metric before; the points stay unread.
+    pub(crate) fn read(&mut self, walk: &mut Walk<'a>, message: &'a [u8]) -> Result<(), Malformed> {
+        let (mut metadata, mut points) = (take(&mut self.metadata), take(&mut self.points));
+        metadata.clear();
+        points.clear();
+        *self = Self { metadata, points, ..Self::default() };
+        let metric = self;
         let mut fields = Fields::new(message);
         while let Some((number, wire)) = fields.next()? {
             match number {
@@ -99,10 +107,10 @@ impl<'a> Metric<'a> {
                 _ => {}
             }
         }
-        Ok(metric)
+        Ok(())
     }
 
-    fn merge_data(&mut self, walk: &Walk, kind: MetricKind, wire: Wire<'a>) -> Result<(), Malformed> {
+    fn merge_data(&mut self, walk: &Walk<'a>, kind: MetricKind, wire: Wire<'a>) -> Result<(), Malformed> {
         if self.kind != kind {
             (self.kind, self.temporality, self.monotonic) = (kind, 0, false);
             self.points.clear();
@@ -126,9 +134,9 @@ impl<'a> Metric<'a> {
 }
 
 impl<'a> Point<'a> {
-    /// Reads one point of a kind.
-    pub(crate) fn read(walk: &mut Walk, kind: MetricKind, message: &'a [u8]) -> Result<Self, Malformed> {
-        let mut point = Self::default();
+    /// Reads one point of a kind in the place of the point before.
+    pub(crate) fn read(&mut self, walk: &mut Walk<'a>, kind: MetricKind, message: &'a [u8]) -> Result<(), Malformed> {
+        let point = self.cleared();
         let mut fields = Fields::new(message);
         while let Some((number, wire)) = fields.next()? {
             match number {
@@ -145,10 +153,31 @@ impl<'a> Point<'a> {
         }
         walk.fit(&[point.start_unix_nano, point.time_unix_nano], Reason::Time);
         walk.fit(&[point.count, point.zero_count], Reason::Count);
-        Ok(point)
+        Ok(())
     }
 
-    fn read_number(&mut self, walk: &mut Walk, number: u32, wire: Wire<'a>) -> Result<(), Malformed> {
+    /// A point with nothing but the room of its lists.
+    fn cleared(&mut self) -> &mut Self {
+        let mut empty = Self {
+            attributes: take(&mut self.attributes),
+            exemplars: take(&mut self.exemplars),
+            bucket_counts: take(&mut self.bucket_counts),
+            explicit_bounds: take(&mut self.explicit_bounds),
+            quantiles: take(&mut self.quantiles),
+            positive: self.positive.cleared(),
+            negative: self.negative.cleared(),
+            ..Self::default()
+        };
+        empty.attributes.clear();
+        empty.exemplars.clear();
+        empty.bucket_counts.clear();
+        empty.explicit_bounds.clear();
+        empty.quantiles.clear();
+        *self = empty;
+        self
+    }
+
+    fn read_number(&mut self, walk: &mut Walk<'a>, number: u32, wire: Wire<'a>) -> Result<(), Malformed> {
         match number {
             4 => self.value = Some(Number::Double(wire.double()?)),
             5 => self.read_exemplar(walk, wire)?,
@@ -160,7 +189,7 @@ impl<'a> Point<'a> {
         Ok(())
     }
 
-    fn read_histogram(&mut self, walk: &mut Walk, number: u32, wire: Wire<'a>) -> Result<(), Malformed> {
+    fn read_histogram(&mut self, walk: &mut Walk<'a>, number: u32, wire: Wire<'a>) -> Result<(), Malformed> {
         match number {
             4 => self.count = wire.bits()?,
             5 => self.sum = Some(wire.double()?),
@@ -176,15 +205,15 @@ impl<'a> Point<'a> {
         Ok(())
     }
 
-    fn read_exponential(&mut self, walk: &mut Walk, number: u32, wire: Wire<'a>) -> Result<(), Malformed> {
+    fn read_exponential(&mut self, walk: &mut Walk<'a>, number: u32, wire: Wire<'a>) -> Result<(), Malformed> {
         match number {
             1 => walk.attribute(wire, &mut self.attributes)?,
             4 => self.count = wire.bits()?,
             5 => self.sum = Some(wire.double()?),
             6 => self.scale = wire.sint32()?,
             7 => self.zero_count = wire.bits()?,
-            8 => self.positive.get_or_insert_default().merge(walk, wire)?,
-            9 => self.negative.get_or_insert_default().merge(walk, wire)?,
+            8 => self.positive.merge(walk, wire)?,
+            9 => self.negative.merge(walk, wire)?,
             10 => self.flags = wire.uint32()?,
             11 => self.read_exemplar(walk, wire)?,
             12 => self.min = Some(wire.double()?),
@@ -195,7 +224,7 @@ impl<'a> Point<'a> {
         Ok(())
     }
 
-    fn read_summary(&mut self, walk: &mut Walk, number: u32, wire: Wire<'a>) -> Result<(), Malformed> {
+    fn read_summary(&mut self, walk: &mut Walk<'a>, number: u32, wire: Wire<'a>) -> Result<(), Malformed> {
         match number {
             4 => self.count = wire.bits()?,
             5 => self.sum = Some(wire.double()?),
@@ -220,7 +249,7 @@ impl<'a> Point<'a> {
         Ok(())
     }
 
-    fn read_exemplar(&mut self, walk: &mut Walk, wire: Wire<'a>) -> Result<(), Malformed> {
+    fn read_exemplar(&mut self, walk: &mut Walk<'a>, wire: Wire<'a>) -> Result<(), Malformed> {
         let mut exemplar = Exemplar::default();
         let mut fields = Fields::new(wire.bytes()?);
         while let Some((number, wire)) = fields.next()? {
@@ -243,7 +272,15 @@ impl<'a> Point<'a> {
 }
 
 impl Buckets {
-    fn merge(&mut self, walk: &mut Walk, wire: Wire<'_>) -> Result<(), Malformed> {
+    /// No side, with the room of this one.
+    fn cleared(&mut self) -> Self {
+        let mut counts = take(&mut self.counts);
+        counts.clear();
+        Self { present: false, offset: 0, counts }
+    }
+
+    fn merge(&mut self, walk: &mut Walk<'_>, wire: Wire<'_>) -> Result<(), Malformed> {
+        self.present = true;
         let mut fields = Fields::new(wire.bytes()?);
         while let Some((number, wire)) = fields.next()? {
             match number {

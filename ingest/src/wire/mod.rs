@@ -8,10 +8,12 @@
 //! |---|---|
 //! | `field.rs` | tags, varints, fixed and length-delimited fields |
 //! | `value.rs` | `AnyValue`, `KeyValue`, and the walk's state |
+//! | `key.rs` | the keys of attributes, checked once a request |
 //! | `origin.rs` | resource and scope; the way down to the records |
 //! | `span.rs` `log.rs` `metric.rs` | one record each |
 
 pub(crate) mod field;
+pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod metric;
 pub(crate) mod origin;

@@ -30,14 +30,18 @@ pub(crate) struct Scope<'a> {
 pub(crate) trait Visit<'a> {
     /// The resource of the scopes that follow.
     fn resource(&mut self, resource: Resource<'a>);
-    /// The scope of the records that follow.
-    fn scope(&mut self, scope: Scope<'a>);
+    /// The scope of the records that follow, and how many they are.
+    fn scope(&mut self, scope: Scope<'a>, records: usize);
     /// One message of the records field. `inherited` is the fault of its resource or scope.
-    fn record(&mut self, walk: &mut Walk, message: &'a [u8], inherited: Option<Reason>) -> Result<(), Error>;
+    fn record(&mut self, walk: &mut Walk<'a>, message: &'a [u8], inherited: Option<Reason>) -> Result<(), Error>;
 }
 
 /// Walks one export request.
-pub(crate) fn walk_request<'a>(walk: &mut Walk, request: &'a [u8], visit: &mut impl Visit<'a>) -> Result<(), Error> {
+pub(crate) fn walk_request<'a>(
+    walk: &mut Walk<'a>,
+    request: &'a [u8],
+    visit: &mut impl Visit<'a>,
+) -> Result<(), Error> {
     let mut fields = Fields::new(request);
     while let Some((number, wire)) = fields.next()? {
         if number == 1 {
@@ -48,7 +52,7 @@ pub(crate) fn walk_request<'a>(walk: &mut Walk, request: &'a [u8], visit: &mut i
 }
 
 /// Two passes, because a resource may stand behind its scopes.
-fn walk_resource<'a>(walk: &mut Walk, message: &'a [u8], visit: &mut impl Visit<'a>) -> Result<(), Error> {
+fn walk_resource<'a>(walk: &mut Walk<'a>, message: &'a [u8], visit: &mut impl Visit<'a>) -> Result<(), Error> {
     let mut resource = Resource::default();
     walk.begin(None);
     let mut fields = Fields::new(message);
@@ -70,7 +74,7 @@ fn walk_resource<'a>(walk: &mut Walk, message: &'a [u8], visit: &mut impl Visit<
     Ok(())
 }
 
-fn merge_resource<'a>(walk: &mut Walk, wire: Wire<'a>, into: &mut Resource<'a>) -> Result<(), Malformed> {
+fn merge_resource<'a>(walk: &mut Walk<'a>, wire: Wire<'a>, into: &mut Resource<'a>) -> Result<(), Malformed> {
     let mut fields = Fields::new(wire.bytes()?);
     while let Some((number, wire)) = fields.next()? {
         match number {
@@ -83,31 +87,31 @@ fn merge_resource<'a>(walk: &mut Walk, wire: Wire<'a>, into: &mut Resource<'a>) 
 }
 
 fn walk_scope<'a>(
-    walk: &mut Walk,
+    walk: &mut Walk<'a>,
     message: &'a [u8],
     (unseen, fault): (&mut Option<Resource<'a>>, Option<Reason>),
     visit: &mut impl Visit<'a>,
 ) -> Result<(), Error> {
     let mut scope = Scope::default();
-    let mut has_records = false;
+    let mut records = 0;
     walk.begin(fault);
     let mut fields = Fields::new(message);
     while let Some((number, wire)) = fields.next()? {
         match number {
             1 => merge_scope(walk, wire, &mut scope)?,
-            2 => has_records = true,
+            2 => records += 1,
             3 => scope.schema_url = walk.text(wire)?,
             _ => {}
         }
     }
-    if !has_records {
+    if records == 0 {
         return Ok(());
     }
     let fault = walk.fault();
     if let Some(resource) = unseen.take() {
         visit.resource(resource);
     }
-    visit.scope(scope);
+    visit.scope(scope, records);
     let mut fields = Fields::new(message);
     while let Some((number, wire)) = fields.next()? {
         if number == 2 {
@@ -117,7 +121,7 @@ fn walk_scope<'a>(
     Ok(())
 }
 
-fn merge_scope<'a>(walk: &mut Walk, wire: Wire<'a>, into: &mut Scope<'a>) -> Result<(), Malformed> {
+fn merge_scope<'a>(walk: &mut Walk<'a>, wire: Wire<'a>, into: &mut Scope<'a>) -> Result<(), Malformed> {
     let mut fields = Fields::new(wire.bytes()?);
     while let Some((number, wire)) = fields.next()? {
         match number {

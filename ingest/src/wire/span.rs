@@ -1,5 +1,7 @@
 //! One `Span` (`opentelemetry/proto/trace/v1/trace.proto`).
 
+use std::mem::take;
+
 use crate::otlp::partial::Reason;
 use crate::wire::field::{Fields, Malformed, Wire};
 use crate::wire::value::{Attributes, Walk};
@@ -47,9 +49,9 @@ pub(crate) struct Link<'a> {
 }
 
 impl<'a> Span<'a> {
-    /// Reads one message.
-    pub(crate) fn read(walk: &mut Walk, message: &'a [u8]) -> Result<Self, Malformed> {
-        let mut span = Self::default();
+    /// Reads one message in the place of the span before.
+    pub(crate) fn read(&mut self, walk: &mut Walk<'a>, message: &'a [u8]) -> Result<(), Malformed> {
+        let span = self.cleared();
         let mut fields = Fields::new(message);
         while let Some((number, wire)) = fields.next()? {
             match number {
@@ -73,10 +75,21 @@ impl<'a> Span<'a> {
             }
         }
         walk.fit(&[span.start_unix_nano, span.end_unix_nano], Reason::Time);
-        Ok(span)
+        Ok(())
     }
 
-    fn read_event(&mut self, walk: &mut Walk, wire: Wire<'a>) -> Result<(), Malformed> {
+    /// A span with nothing but the room of its lists.
+    fn cleared(&mut self) -> &mut Self {
+        let (mut attributes, mut events, mut links) =
+            (take(&mut self.attributes), take(&mut self.events), take(&mut self.links));
+        attributes.clear();
+        events.clear();
+        links.clear();
+        *self = Self { attributes, events, links, ..Self::default() };
+        self
+    }
+
+    fn read_event(&mut self, walk: &mut Walk<'a>, wire: Wire<'a>) -> Result<(), Malformed> {
         let mut event = Event::default();
         let mut fields = Fields::new(wire.bytes()?);
         while let Some((number, wire)) = fields.next()? {
@@ -95,7 +108,7 @@ impl<'a> Span<'a> {
         Ok(())
     }
 
-    fn read_link(&mut self, walk: &mut Walk, wire: Wire<'a>) -> Result<(), Malformed> {
+    fn read_link(&mut self, walk: &mut Walk<'a>, wire: Wire<'a>) -> Result<(), Malformed> {
         let mut link = Link::default();
         let mut fields = Fields::new(wire.bytes()?);
         while let Some((number, wire)) = fields.next()? {
@@ -115,7 +128,7 @@ impl<'a> Span<'a> {
         Ok(())
     }
 
-    fn merge_status(&mut self, walk: &mut Walk, wire: Wire<'a>) -> Result<(), Malformed> {
+    fn merge_status(&mut self, walk: &mut Walk<'a>, wire: Wire<'a>) -> Result<(), Malformed> {
         let mut fields = Fields::new(wire.bytes()?);
         while let Some((number, wire)) = fields.next()? {
             match number {

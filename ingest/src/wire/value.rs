@@ -3,9 +3,11 @@
 //! Fields: `opentelemetry/proto/common/v1/common.proto`. The string-table fields of profiles are ignored.
 
 use tracelake_model::DecodeLimits;
+use tracelake_model::semconv::Promoted;
 
 use crate::otlp::partial::Reason;
 use crate::wire::field::{Fields, Malformed, Wire};
+use crate::wire::key::{Key, Keys};
 
 /// Values, attributes, events, links and exemplars that one record may hold in all. Bounds the memory of a walk, which
 /// holds one record at a time, whatever the payload claims.
@@ -38,11 +40,11 @@ pub(crate) enum Any<'a> {
 }
 
 /// Keys with values, in the order they came.
-pub(crate) type Attributes<'a> = Vec<(&'a str, Any<'a>)>;
+pub(crate) type Attributes<'a> = Vec<(Key<'a>, Any<'a>)>;
 
 /// State of a walk over one request.
 #[derive(Debug)]
-pub(crate) struct Walk {
+pub(crate) struct Walk<'a> {
     /// Limits of the request.
     pub(crate) limits: DecodeLimits,
     /// Whether the counts of attributes that a sender dropped from resources and scopes are read; decoder 1 did not.
@@ -51,12 +53,13 @@ pub(crate) struct Walk {
     fault: Option<Reason>,
     items: u32,
     inner_rows: u32,
+    keys: Keys<'a>,
 }
 
-impl Walk {
-    /// Starts with no fault.
-    pub(crate) fn new(limits: DecodeLimits, counts_origin: bool) -> Self {
-        Self { limits, counts_origin, fault: None, items: 0, inner_rows: 0 }
+impl<'a> Walk<'a> {
+    /// Starts with no fault. `promoted` are the attributes whose keys carry their place.
+    pub(crate) fn new(limits: DecodeLimits, counts_origin: bool, promoted: &'static [Promoted]) -> Self {
+        Self { limits, counts_origin, fault: None, items: 0, inner_rows: 0, keys: Keys::new(promoted) }
     }
 
     /// Begins the next record, which may inherit the fault of its resource or scope.
@@ -94,7 +97,7 @@ impl Walk {
     }
 
     /// Text of a field.
-    pub(crate) fn text<'a>(&mut self, wire: Wire<'a>) -> Result<&'a str, Malformed> {
+    pub(crate) fn text(&mut self, wire: Wire<'a>) -> Result<&'a str, Malformed> {
         Ok(str::from_utf8(wire.bytes()?).unwrap_or_else(|_| {
             self.refuse(Reason::Utf8);
             ""
@@ -118,32 +121,37 @@ impl Walk {
     }
 
     /// One more attribute of a repeated `KeyValue` field.
-    pub(crate) fn attribute<'a>(&mut self, wire: Wire<'a>, into: &mut Attributes<'a>) -> Result<(), Malformed> {
+    pub(crate) fn attribute(&mut self, wire: Wire<'a>, into: &mut Attributes<'a>) -> Result<(), Malformed> {
         self.key_value(wire.bytes()?, 1, into)
     }
 
-    fn key_value<'a>(&mut self, message: &'a [u8], level: u32, into: &mut Attributes<'a>) -> Result<(), Malformed> {
-        let (mut key, mut value) = ("", Any::Empty);
+    fn key_value(&mut self, message: &'a [u8], level: u32, into: &mut Attributes<'a>) -> Result<(), Malformed> {
+        let (mut key, mut value) = (None, Any::Empty);
         let mut fields = Fields::new(message);
         while let Some((number, wire)) = fields.next()? {
             match number {
-                1 => key = self.text(wire)?,
+                1 => {
+                    key = self.keys.find(wire.bytes()?);
+                    if key.is_none() {
+                        self.refuse(Reason::Utf8);
+                    }
+                }
                 2 => self.merge_any(wire.bytes()?, level, &mut value)?,
                 _ => {}
             }
         }
         if self.admit() {
-            into.push((key, value));
+            into.push((key.unwrap_or(Key::from("")), value));
         }
         Ok(())
     }
 
     /// A whole `AnyValue` as the value of a record's field, at the first level of nesting.
-    pub(crate) fn any<'a>(&mut self, wire: Wire<'a>, into: &mut Any<'a>) -> Result<(), Malformed> {
+    pub(crate) fn any(&mut self, wire: Wire<'a>, into: &mut Any<'a>) -> Result<(), Malformed> {
         self.merge_any(wire.bytes()?, 1, into)
     }
 
-    fn merge_any<'a>(&mut self, message: &'a [u8], level: u32, into: &mut Any<'a>) -> Result<(), Malformed> {
+    fn merge_any(&mut self, message: &'a [u8], level: u32, into: &mut Any<'a>) -> Result<(), Malformed> {
         if level > self.limits.nesting {
             self.refuse(Reason::Nesting);
             return Ok(());
@@ -172,7 +180,7 @@ impl Walk {
         Ok(())
     }
 
-    fn merge_array<'a>(&mut self, message: &'a [u8], level: u32, into: &mut Vec<Any<'a>>) -> Result<(), Malformed> {
+    fn merge_array(&mut self, message: &'a [u8], level: u32, into: &mut Vec<Any<'a>>) -> Result<(), Malformed> {
         let mut fields = Fields::new(message);
         while let Some((number, wire)) = fields.next()? {
             if number == 1 {
@@ -186,7 +194,7 @@ impl Walk {
         Ok(())
     }
 
-    fn merge_map<'a>(&mut self, message: &'a [u8], level: u32, into: &mut Attributes<'a>) -> Result<(), Malformed> {
+    fn merge_map(&mut self, message: &'a [u8], level: u32, into: &mut Attributes<'a>) -> Result<(), Malformed> {
         let mut fields = Fields::new(message);
         while let Some((number, wire)) = fields.next()? {
             if number == 1 {
