@@ -5,6 +5,7 @@
 //! | `house.rs` | starts a server on free ports with a directory of its own; sends, asks, stops, kills |
 //! | `recorded.rs` | recorded telemetry and its truth: the committed slices and, where present, the full sets |
 //! | `replay.rs` | recorded telemetry is counted and mapped exactly, across a restart |
+//! | `search.rs` | searches of recorded traces find exactly the traces that the truth names |
 //! | `crash.rs` | kill -9 while sending loses nothing acknowledged, doubles nothing, tears nothing |
 //! | `object.rs` `bucket/` | tables in a bucket: an S3 API server that fails when asked; nothing is lost, servers share it |
 //! | `full.rs` | a real disk that fills up: refusals with a time, queries, acceptance again without a restart |
@@ -32,4 +33,5 @@ mod otlp;
 mod recorded;
 mod replay;
 mod sdk;
+mod search;
 mod tidy;

@@ -19,7 +19,7 @@ use crate::recorded::{edges, full, requests, slice, truth};
 const IN_FLIGHT: usize = 8;
 
 /// Sends everything; each request must be acknowledged, at the latest after the waits that an SDK would make too.
-async fn send_all(house: &House, signal: &str, requests: &[Vec<u8>]) {
+pub(crate) async fn send_all(house: &House, signal: &str, requests: &[Vec<u8>]) {
     let answers = stream::iter(requests).map(|body| send_as_sdk(house, signal, body)).buffered(IN_FLIGHT);
     let statuses: Vec<_> = answers.collect().await;
     assert!(statuses.iter().all(|status| *status == 200), "{:?}", statuses.iter().find(|status| **status != 200));

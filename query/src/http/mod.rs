@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `route.rs` | the table of routes |
 //! | `native.rs` `trace.rs` `log.rs` | our own API: services, map, issues, metrics; traces; logs |
+//! | `jaeger/` | the query API of Jaeger |
 //! | `sql.rs` | `POST /api/v1/sql` |
 //! | `parameter.rs` | typed query parameters; unknown ones are refused |
 //! | `reply.rs` `heal.rs` | JSON replies, problem bodies, warnings; asking again without a damaged part |
@@ -13,6 +14,7 @@
 pub(crate) mod asking;
 pub(crate) mod cell;
 mod heal;
+mod jaeger;
 mod log;
 mod native;
 #[cfg(test)]
@@ -28,5 +30,7 @@ mod sql;
 #[cfg(test)]
 mod tests;
 mod trace;
+#[cfg(test)]
+mod trace_tests;
 
 pub use route::router;

@@ -34,6 +34,17 @@ impl Parameters {
         Err(Error::Invalid(format!("unknown query parameter {}; known here: {known}", unknown.join(", "))))
     }
 
+    /// Takes a query string apart for protocols whose clients send more than they need to: unknown names are kept.
+    pub(crate) fn lenient(query: Option<&str>, now: UnixNano) -> Parameters {
+        let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
+        Parameters { pairs, now }
+    }
+
+    /// What `now-15m` counts from.
+    pub(crate) fn now(&self) -> UnixNano {
+        self.now
+    }
+
     /// All values of a repeatable parameter, in order.
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         self.pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect()

@@ -1,10 +1,13 @@
 //! JSON replies and problem bodies (RFC 9457), one shape for every route of this wing.
 
+use std::convert::Infallible;
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::Value;
+use tokio_stream::wrappers::ReceiverStream;
 use tracelake_model::{Caller, Fault, Permission, Problem};
 use tracing::error;
 
@@ -25,6 +28,18 @@ pub(crate) fn json<T: Serialize>(value: &T) -> Reply {
 pub(crate) fn body(status: StatusCode, content_type: &'static str, bytes: impl Into<Body>) -> Response {
     let headers = [(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")];
     (status, headers, bytes.into()).into_response()
+}
+
+/// A body that is written piece by piece off the async threads, a few pieces ahead of the reader. `write` hands each
+/// piece to what it is given, and ends when that says that nobody reads on.
+pub(crate) fn streamed(
+    content_type: &'static str,
+    write: impl FnOnce(&dyn Fn(Vec<u8>) -> bool) + Send + 'static,
+) -> Response {
+    const PIECES_AHEAD: usize = 2;
+    let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Vec<u8>, Infallible>>(PIECES_AHEAD);
+    tokio::task::spawn_blocking(move || write(&|piece| sender.blocking_send(Ok(piece)).is_ok()));
+    body(StatusCode::OK, content_type, Body::from_stream(ReceiverStream::new(receiver)))
 }
 
 /// Headers of warnings that a response carries at most.

@@ -8,13 +8,14 @@ use axum::routing::post;
 
 use crate::engine::Engine;
 use crate::http::heal::heal;
-use crate::http::{native, sql};
+use crate::http::{jaeger, native, sql};
 
 /// All routes of the query wing. Every handler takes `Extension<model::Caller>`, which the binary's layer inserts.
 pub fn router(engine: Arc<Engine>) -> Router {
     Router::new()
         .route("/api/v1/sql", post(sql::answer))
         .merge(native::routes())
+        .merge(jaeger::routes())
         .layer(from_fn_with_state(Arc::clone(&engine), heal))
         .with_state(engine)
 }

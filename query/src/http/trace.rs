@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
-use http::{HeaderMap, StatusCode, header};
+use datafusion::common::DataFusionError;
+use http::{HeaderMap, header};
+use opentelemetry_proto::tonic::trace::v1::TracesData;
 use prost::Message as _;
 use serde_json::json;
 use tracelake_model::{Caller, Table, TimeRange, TraceId};
@@ -13,18 +15,22 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::http::parameter::{Parameters, bad, cursor};
 use crate::http::question::begin;
-use crate::http::reply::{Reply, body, json_warned, warn};
+use crate::http::reply::{Reply, json, json_warned, streamed, warn};
 use crate::view::condition::{Condition, substring};
 use crate::view::name::{parse_kind, parse_status};
-use crate::view::otlp::traces_json;
+use crate::view::otlp::{TRACES_JSON, elements_json};
+use crate::view::related;
 use crate::view::search::{self, Ask};
 use crate::view::span_filter::SpanFilter;
 use crate::view::summary::summarise;
-use crate::view::trace;
+use crate::view::trace::{self, Trace};
 
 const LIMIT_DEFAULT: usize = 20;
 const LIMIT_MAX: usize = 10_000;
 const CONDITIONS_MAX: usize = 32;
+
+/// Spans that are turned into OTLP at once.
+const PIECE_SPANS: usize = 2_000;
 
 const PROTOBUF: &str = "application/x-protobuf";
 
@@ -69,23 +75,57 @@ pub(crate) async fn one(
     let parameters = begin(&engine, &caller, query.as_deref(), &["view"])?;
     let is_summary = parameters.choice("view", &[("summary", true), ("otlp", false)])?.unwrap_or(false);
     let id = TraceId::parse(&id).map_err(|fault| Error::Invalid(format!("trace id: {fault}")))?;
-    let found = trace::read(&engine, &caller.tenant, id).await?;
+    let snapshot = Arc::new(engine.store().snapshot(&caller.tenant));
+    let found = trace::read_at(&engine, &snapshot, id).await?;
     // Which trace a damaged part held nobody knows.
-    let warnings = engine.warnings(&caller.tenant, &[Table::Spans], TimeRange::ALL);
+    let mut warnings = engine.warnings(&caller.tenant, &[Table::Spans], TimeRange::ALL);
     let missing = || warnings.first().map_or_else(String::new, |warning| format!("; {warning}"));
     let found = found.ok_or_else(|| Error::NotFound(format!("no span of trace {id} is stored{}", missing())))?;
-    if is_summary {
-        let summary = serde_json::to_value(summarise(id, &found)).unwrap_or_default();
-        return json_warned(summary, &warnings);
-    }
-    let data = found.into_otlp();
-    let mut response = if wants_protobuf(&headers) {
-        body(StatusCode::OK, PROTOBUF, data.encode_to_vec())
+    let mut response = if is_summary {
+        let links = related::links(&engine, &snapshot, id, &found).await?;
+        let records = related::records(&engine, &snapshot, id, &found).await?;
+        warnings.extend(snapshot.warnings());
+        let told = warnings.clone();
+        // A hundred thousand spans take a moment.
+        let text = tokio::task::spawn_blocking(move || {
+            let mut summary = summarise(id, &found.outline, links, records);
+            summary.warnings = told;
+            json(&summary)
+        });
+        text.await.map_err(|fault| Error::Engine(DataFusionError::External(Box::new(fault))))??
+    } else if wants_protobuf(&headers) {
+        streamed(PROTOBUF, move |send| write_protobuf(&found, send))
     } else {
-        body(StatusCode::OK, "application/json", traces_json(&data))
+        streamed("application/json", move |send| write_json(&found, send))
     };
     warn(&mut response, &warnings);
     Ok(response)
+}
+
+/// Pieces of a trace in the order of its spans' starts, as OTLP; each is whole by itself.
+fn pieces(trace: &Trace) -> impl Iterator<Item = TracesData> {
+    let order = trace.by_start();
+    let count = order.len().div_ceil(PIECE_SPANS);
+    (0..count).map(move |piece| {
+        let from = piece * PIECE_SPANS;
+        trace.otlp(&order[from..(from + PIECE_SPANS).min(order.len())])
+    })
+}
+
+/// Messages of one type, one after the other, are one message with the lists of all.
+fn write_protobuf(trace: &Trace, send: &dyn Fn(Vec<u8>) -> bool) {
+    let _ = pieces(trace).all(|piece| send(piece.encode_to_vec()));
+}
+
+fn write_json(trace: &Trace, send: &dyn Fn(Vec<u8>) -> bool) {
+    let mut before = TRACES_JSON[0];
+    for piece in pieces(trace) {
+        if !send([before, &elements_json(&piece)].concat().into_bytes()) {
+            return;
+        }
+        before = ",";
+    }
+    send(TRACES_JSON[1].into());
 }
 
 /// Whether `Accept` names protobuf before JSON.

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use tracelake_model::SpanId;
+
 /// OTLP number of `SPAN_KIND_SERVER`.
 pub(crate) const SERVER: i8 = 2;
 /// OTLP number of `SPAN_KIND_CLIENT`.
@@ -41,6 +43,11 @@ pub(crate) enum Parent {
 /// A span id's 8 bytes as a number; anything else is 0, which is no id.
 pub(crate) fn span_number(bytes: &[u8]) -> u64 {
     bytes.try_into().map_or(0, u64::from_be_bytes)
+}
+
+/// The id of a span's number in text.
+pub(crate) fn span_text(number: u64) -> String {
+    SpanId(number.to_be_bytes()).to_string()
 }
 
 /// The parent of `group[at]`. `group` holds the spans of one trace, each once, in the order of their span ids.

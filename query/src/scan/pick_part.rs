@@ -46,11 +46,12 @@ impl Pick {
     }
 }
 
-/// Opens a part and begins to read; batches have the wanted columns in their order.
+/// Opens a part and begins to read; batches have the wanted columns in their order, with this schema of theirs.
 pub(crate) async fn open(
     readers: Arc<dyn ParquetFileReaderFactory>,
     found: TracePart,
     pick: Pick,
+    schema: SchemaRef,
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
     let file = PartitionedFile::new_from_meta(object_meta(&found.part));
     let mut reader: Box<dyn AsyncFileReader> = readers.create_reader(0, file, None, &ExecutionPlanMetricsSet::new())?;
@@ -59,7 +60,6 @@ pub(crate) async fn open(
     let options = options.with_page_index_policy(PageIndexPolicy::Optional);
     let metadata = reader.get_metadata(Some(&options)).await?;
     let place = place(&metadata, found.rows.as_deref());
-    let schema = pick.schema()?;
     let held = held(&metadata, &place.groups, &schema);
     let metadata = ArrowReaderMetadata::try_new(metadata, options)?;
     let columns = metadata.parquet_schema();

@@ -132,7 +132,7 @@ async fn a_trace_is_read_out_of_the_parts_that_hold_it_and_no_others() {
     let holders = |parts: &[String]| BTreeSet::from([parts[1].clone(), parts[3].clone()]);
     let tenant = TenantId::default();
     let found = trace::read(&house.engine, &tenant, TraceId([200; 16])).await.expect("an answer").expect("a trace");
-    assert_eq!(found.spans.len(), 2);
+    assert_eq!(found.outline.spans.len(), 2);
     assert_eq!(watched.take(), holders(&spans), "one trace");
     assert!(trace::read(&house.engine, &tenant, TraceId([201; 16])).await.expect("an answer").is_none());
     assert_eq!(watched.take(), BTreeSet::new(), "a trace that is nowhere");
@@ -170,7 +170,7 @@ async fn a_trace_that_is_partly_in_memory_is_whole() {
     let query = format!("SELECT count(*) FROM spans WHERE trace_id = '{}'", id(200));
     assert_eq!(house.cells(&query).await, "7");
     let found = trace::read(&house.engine, &TenantId::default(), TraceId([200; 16])).await.expect("an answer");
-    assert_eq!(found.expect("a trace").spans.len(), 3, "five rows are of one span");
+    assert_eq!(found.expect("a trace").outline.spans.len(), 3, "five rows are of one span");
 }
 
 /// Names of the rows of a table as a scan gives them.
@@ -186,10 +186,10 @@ async fn rows_come_as_they_were_stored_and_the_last_of_a_span_counts() {
     let shown = async |house: &House| {
         let found = trace::read(&house.engine, &TenantId::default(), TraceId([1; 16])).await.expect("an answer");
         let found = found.expect("a trace");
-        assert_eq!(found.spans.len(), 1, "one span");
+        assert_eq!(found.outline.spans.len(), 1, "one span");
         let searched = get(house, "/api/v1/traces?service=cart").await;
-        assert_eq!(searched["traces"][0]["matched"][0]["name"], json!(found.spans[0].span.name));
-        found.spans[0].span.name.clone()
+        assert_eq!(searched["traces"][0]["matched"][0]["name"], json!(found.span(0).name));
+        found.span(0).name
     };
     let mut stored = Vec::new();
     // Each one is stored after the one before, whatever its time is.

@@ -1,6 +1,7 @@
 //! One condition on an attribute, as the `attr` parameter writes it: `key=value`, `key!=x`, `key>500`, `key~regex`.
 //!
-//! A key is looked up among the record's own attributes and those of its resource. `=`, `~` and the comparisons hold
+//! A key is looked up among the record's own attributes and those of its resource. A span's own texts have TraceQL's
+//! names: `span:name`, `span:statusMessage`, `instrumentation:name`, `instrumentation:version`. `=`, `~` and the comparisons hold
 //! when either place fulfils them; `!=` and `!~` need the key to be there and no place to be equal. Comparisons are
 //! numeric, also for numbers that were sent as text; regular expressions match anywhere in the value.
 

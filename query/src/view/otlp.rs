@@ -11,12 +11,18 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, TracesData};
 use tracelake_model::{push_json_string, to_hex};
 
-/// The JSON text of a trace.
-pub(crate) fn traces_json(data: &TracesData) -> String {
+/// What stands before the elements of [`elements_json`], and after them.
+pub(crate) const TRACES_JSON: [&str; 2] = [r#"{"resourceSpans":["#, "]}"];
+
+/// The elements of a trace's `resourceSpans`, comma-separated.
+pub(crate) fn elements_json(data: &TracesData) -> String {
     let mut json = Json::default();
-    json.open('{');
-    json.list("resourceSpans", &data.resource_spans, resource_spans);
-    json.close('}');
+    for (at, one) in data.resource_spans.iter().enumerate() {
+        if at > 0 {
+            json.text.push(',');
+        }
+        resource_spans(&mut json, one);
+    }
     json.text
 }
 

@@ -4,7 +4,8 @@ use arrow::array::{Array, Int8Array, Int64Array, RecordBatch, StringArray};
 use datafusion::prelude::{Expr, col, lit};
 use regex::Regex;
 use tracelake_model::column::{
-    ATTRIBUTES_REST, DURATION_NS, KIND, NAME, RESOURCE_ATTRIBUTES, SERVICE_NAME, START_UNIX_NANO, STATUS_CODE,
+    ATTRIBUTES_REST, DURATION_NS, KIND, NAME, RESOURCE_ATTRIBUTES, SCOPE_NAME, SCOPE_VERSION, SERVICE_NAME,
+    START_UNIX_NANO, STATUS_CODE, STATUS_MESSAGE,
 };
 use tracelake_model::{Table, TimeRange, UnixNano, Value};
 
@@ -12,6 +13,14 @@ use crate::map::span::ERROR;
 use crate::view::attribute::{self, Attributes, KeyFinder, PromotedColumn, parse};
 use crate::view::column::{int, small, text, text_at};
 use crate::view::condition::Condition;
+
+/// Keys of conditions that ask for a span's own text, as TraceQL names them, and its column.
+const FIELDS: [(&str, &str); 4] = [
+    ("span:name", NAME),
+    ("span:statusMessage", STATUS_MESSAGE),
+    ("instrumentation:name", SCOPE_NAME),
+    ("instrumentation:version", SCOPE_VERSION),
+];
 
 /// The conditions.
 #[derive(Clone, Debug)]
@@ -41,6 +50,9 @@ impl SpanFilter {
             columns.extend(promoted.map(|promoted| promoted.column));
             columns.extend([ATTRIBUTES_REST, RESOURCE_ATTRIBUTES]);
         }
+        columns.extend(self.conditions.iter().filter_map(field));
+        columns.sort_unstable();
+        columns.dedup();
         columns
     }
 
@@ -97,8 +109,14 @@ pub(crate) struct SpanMatcher<'a> {
 
 struct ConditionColumn<'a> {
     condition: &'a Condition,
+    /// The condition asks for this text and nothing else.
+    field: Option<&'a StringArray>,
     promoted: Option<PromotedColumn<'a>>,
     finder: KeyFinder,
+}
+
+fn field(condition: &Condition) -> Option<&'static str> {
+    FIELDS.iter().find(|(key, _)| *key == condition.key()).map(|(_, column)| *column)
 }
 
 impl<'a> ConditionColumn<'a> {
@@ -106,6 +124,7 @@ impl<'a> ConditionColumn<'a> {
         let promoted = Table::Spans.promoted().iter().find(|promoted| promoted.key == condition.key());
         Self {
             condition,
+            field: field(condition).map(|column| text(batch, column)),
             promoted: promoted.map(|promoted| PromotedColumn::new(batch, promoted)),
             finder: KeyFinder::new(condition.key()),
         }
@@ -131,6 +150,9 @@ impl SpanMatcher<'_> {
     fn holds(&self, column: &ConditionColumn<'_>, row: usize) -> bool {
         if column.condition.asks_for_error() && self.status.value(row) == ERROR {
             return true;
+        }
+        if let Some(text) = column.field {
+            return column.condition.holds(text_at(text, row).map(|text| Value::String(text.to_owned())));
         }
         let json = |texts: Option<&StringArray>| -> Option<Value> {
             let texts = texts.filter(|texts| texts.is_valid(row))?;

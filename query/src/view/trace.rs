@@ -1,234 +1,279 @@
-//! One trace: its rows, each span once, as OTLP.
+//! One trace: its rows, each span once, in outline and as OTLP.
 //!
 //! A span's identity is (trace, span, kind, service); of rows that share it the last stored one counts. Every field
-//! that was stored comes out again; attributes keep their types, their order is promoted ones first.
+//! that was stored comes out again; attributes keep their types, their order is promoted ones first. Rows stay as Arrow
+//! batches until they leave, and leave piece by piece, so that a trace of 100,000 spans takes little more than its rows.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StructArray};
-use arrow::datatypes::Int64Type;
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use datafusion::common::DataFusionError;
 use futures::TryStreamExt;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::span::{Event, Link as SpanLink};
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status, TracesData};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, TracesData};
+use prost::Message as _;
 use tracelake_model::column::{
-    DROPPED_ATTRIBUTES_COUNT, DROPPED_EVENTS_COUNT, DROPPED_LINKS_COUNT, END_UNIX_NANO, EVENTS, FLAGS, KIND, LINKS,
-    NAME, PARENT_SPAN_ID, RESOURCE_ATTRIBUTES, RESOURCE_SCHEMA_URL, SCHEMA_URL, SCOPE_ATTRIBUTES, SCOPE_NAME,
-    SCOPE_VERSION, SERVICE_NAME, SPAN_ID, START_UNIX_NANO, STATUS_CODE, STATUS_MESSAGE, TRACE_ID, TRACE_STATE,
+    ATTRIBUTES_REST, END_UNIX_NANO, KIND, NAME, PARENT_SPAN_ID, RESOURCE_ATTRIBUTES, RESOURCE_SCHEMA_URL, SCHEMA_URL,
+    SCOPE_ATTRIBUTES, SCOPE_NAME, SCOPE_VERSION, SERVICE_NAME, SPAN_ID, START_UNIX_NANO, STATUS_CODE, TRACE_ID,
 };
-use tracelake_model::{Table, TenantId, TraceId, from_hex};
+use tracelake_model::semconv::{CLOCK, END_BEFORE_START};
+use tracelake_model::{Table, TenantId, TraceId};
+use tracelake_storage::Snapshot;
 
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::map::parent::{Link, span_number};
 use crate::map::span::Interner;
-use crate::view::attribute::{Attributes, key_values, parse};
-use crate::view::column::{binary, bytes_at, int, list, small, text, text_at};
+use crate::scan::pick::stored_of;
+use crate::view::attribute::{key_values, parse};
+use crate::view::column::{binary, bytes_at, int, small, text, text_at};
+use crate::view::outline::{Conflict, Outline, OutlineSpan};
+use crate::view::span_row::SpanColumns;
 
 /// Spans of one trace that are assembled; a greater trace is refused.
 const TRACE_SPANS_MAX: usize = 250_000;
 
+/// Bytes of rows of one trace in memory; a greater trace is refused.
+const TRACE_BYTES_MAX: usize = 512 << 20;
+
 /// A trace's spans in the order of their ids, each once.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
-    pub(crate) spans: Vec<TraceSpan>,
-    /// Names of the services, by [`Link::service`].
-    pub(crate) services: Interner<Arc<str>>,
+    pub(crate) outline: Outline,
+    /// Resource and scope of each span of the outline, as places below.
+    origins: Vec<(u32, u32)>,
     resources: Interner<[String; 2]>,
     scopes: Interner<[String; 4]>,
-}
-
-/// One span with where it belongs.
-#[derive(Debug)]
-pub(crate) struct TraceSpan {
-    /// Ids, kind and service.
-    pub(crate) link: Link,
-    /// The span as OTLP.
-    pub(crate) span: Span,
-    resource: u32,
-    scope: u32,
+    batches: Vec<RecordBatch>,
 }
 
 /// Reads a trace; `None` when no span of it is stored.
 pub(crate) async fn read(engine: &Engine, tenant: &TenantId, id: TraceId) -> Result<Option<Trace>, Error> {
-    let snapshot = Arc::new(engine.store().snapshot(tenant));
-    let mut stream = engine.rows_of_traces(&snapshot, Table::Spans, BTreeSet::from([id.0.to_vec()]), &[]).await?;
-    let mut trace = Trace::default();
+    read_at(engine, &Arc::new(engine.store().snapshot(tenant)), id).await
+}
+
+/// The same from a snapshot in hand.
+pub(crate) async fn read_at(engine: &Engine, snapshot: &Arc<Snapshot>, id: TraceId) -> Result<Option<Trace>, Error> {
+    let mut stream = engine.rows_of_traces(snapshot, Table::Spans, BTreeSet::from([id.0.to_vec()]), &[]).await?;
+    let (mut trace, mut bytes) = (Trace::default(), 0);
     while let Some(batch) = stream.try_next().await? {
-        trace.push(&batch);
-        if trace.spans.len() > TRACE_SPANS_MAX {
+        bytes += batch.get_array_memory_size();
+        trace.push(batch);
+        let spans = trace.outline.spans.len();
+        if spans > TRACE_SPANS_MAX || bytes > TRACE_BYTES_MAX {
+            let (spans, mib) = (TRACE_SPANS_MAX, TRACE_BYTES_MAX >> 20);
             return Err(Error::TooLarge(format!(
-                "trace {id} has more than {TRACE_SPANS_MAX} spans; ask for it by SQL"
+                "trace {id} has more than {spans} spans or {mib} MiB; ask for it by SQL"
             )));
         }
     }
     trace.seal();
-    Ok((!trace.spans.is_empty()).then_some(trace))
+    Ok((!trace.outline.spans.is_empty()).then_some(trace))
+}
+
+/// Reads several traces at once; those of which no span is stored are not among them.
+pub(crate) async fn read_many(
+    engine: &Engine,
+    snapshot: &Arc<Snapshot>,
+    ids: &[TraceId],
+) -> Result<HashMap<TraceId, Trace>, Error> {
+    let mut traces: HashMap<TraceId, Trace> = HashMap::new();
+    if ids.is_empty() {
+        return Ok(traces);
+    }
+    let wanted = ids.iter().map(|id| id.0.to_vec()).collect();
+    let mut stream = engine.rows_of_traces(snapshot, Table::Spans, wanted, &[]).await?;
+    let (mut spans, mut bytes) = (0, 0);
+    while let Some(batch) = stream.try_next().await? {
+        (spans, bytes) = (spans + batch.num_rows(), bytes + batch.get_array_memory_size());
+        if spans > TRACE_SPANS_MAX || bytes > TRACE_BYTES_MAX {
+            let (spans, mib) = (TRACE_SPANS_MAX, TRACE_BYTES_MAX >> 20);
+            return Err(Error::TooLarge(format!(
+                "these traces have more than {spans} spans or {mib} MiB together; ask for fewer, with a lower limit"
+            )));
+        }
+        for (id, rows) in rows_by_trace(&batch) {
+            traces.entry(id).or_default().push(take_record_batch(&batch, &rows).map_err(DataFusionError::from)?);
+        }
+    }
+    traces.values_mut().for_each(Trace::seal);
+    Ok(traces)
+}
+
+/// The rows of each trace, in their order.
+fn rows_by_trace(batch: &RecordBatch) -> HashMap<TraceId, UInt32Array> {
+    let mut rows: HashMap<TraceId, Vec<u32>> = HashMap::new();
+    let ids = binary(batch, TRACE_ID);
+    for (number, id) in (0..).zip(ids.iter()) {
+        if let Some(id) = id.and_then(TraceId::from_bytes) {
+            rows.entry(id).or_default().push(number);
+        }
+    }
+    rows.into_iter().map(|(id, rows)| (id, rows.into())).collect()
 }
 
 impl Trace {
     /// Takes in rows with all columns of the table's files.
-    pub(crate) fn push(&mut self, batch: &RecordBatch) {
-        let columns = SpanColumns::new(batch);
+    pub(crate) fn push(&mut self, batch: RecordBatch) {
+        let number = u32::try_from(self.batches.len()).unwrap_or(u32::MAX);
+        let (span, parent, kind) = (binary(&batch, SPAN_ID), binary(&batch, PARENT_SPAN_ID), small(&batch, KIND));
+        let (start, end) = (int(&batch, START_UNIX_NANO), int(&batch, END_UNIX_NANO));
+        let (service, name) = (text(&batch, SERVICE_NAME), text(&batch, NAME));
+        let (status, rest) = (small(&batch, STATUS_CODE), text(&batch, ATTRIBUTES_REST));
+        let resource = [RESOURCE_ATTRIBUTES, RESOURCE_SCHEMA_URL].map(|name| text(&batch, name));
+        let scope = [SCOPE_NAME, SCOPE_VERSION, SCOPE_ATTRIBUTES, SCHEMA_URL].map(|name| text(&batch, name));
+        let stored = stored_of(&batch);
         for row in 0..batch.num_rows() {
-            let span = columns.span(row);
+            let own = |column: &arrow::array::StringArray| text_at(column, row).unwrap_or_default().to_owned();
+            let resource = self.resources.intern(resource.map(own));
+            let scope = self.scopes.intern(scope.map(own));
             let link = Link {
-                span: span_number(&span.span_id),
-                parent: span_number(&span.parent_span_id),
-                kind: i8::try_from(span.kind).unwrap_or(0),
-                service: self.services.intern_text(text(batch, SERVICE_NAME).value(row)),
+                span: span_number(span.value(row)),
+                parent: bytes_at(parent, row).map_or(0, span_number),
+                kind: kind.value(row),
+                service: self.outline.services.intern_text(service.value(row)),
             };
-            let own = |name: &str| text_at(text(batch, name), row).unwrap_or_default().to_owned();
-            let resource = self.resources.intern([RESOURCE_ATTRIBUTES, RESOURCE_SCHEMA_URL].map(own));
-            let scope = self.scopes.intern([SCOPE_NAME, SCOPE_VERSION, SCOPE_ATTRIBUTES, SCHEMA_URL].map(own));
-            self.spans.push(TraceSpan { link, span, resource, scope });
+            self.origins.push((resource, scope));
+            self.outline.spans.push(OutlineSpan {
+                link,
+                start: start.value(row),
+                end: end.value(row).max(start.value(row)),
+                status: status.value(row),
+                name: self.outline.names.intern_text(name.value(row)),
+                process: resource,
+                ends_before_start: text_at(rest, row).is_some_and(ends_before_start),
+                stored,
+                row: (number, u32::try_from(row).unwrap_or(u32::MAX)),
+            });
+        }
+        self.batches.push(batch);
+    }
+
+    /// Orders the spans, keeps of each the row that came last, and notes which rows it differs from.
+    pub(crate) fn seal(&mut self) {
+        let mut rows: Vec<(OutlineSpan, (u32, u32))> =
+            std::mem::take(&mut self.outline.spans).into_iter().zip(std::mem::take(&mut self.origins)).collect();
+        let identity = |span: &OutlineSpan| (span.link.span, span.link.kind, span.link.service);
+        rows.reverse();
+        rows.sort_by_key(|(span, _)| identity(span));
+        for versions in rows.chunk_by(|a, b| identity(&a.0) == identity(&b.0)) {
+            let (last, origin) = versions[0];
+            if versions.len() > 1 {
+                self.compare(versions);
+            }
+            self.outline.spans.push(last);
+            self.origins.push(origin);
         }
     }
 
-    /// Takes in one span as it would come out of a row.
-    #[cfg(test)]
-    pub(crate) fn push_span(&mut self, service: &str, span: Span) {
-        let link = Link {
-            span: span_number(&span.span_id),
-            parent: span_number(&span.parent_span_id),
-            kind: i8::try_from(span.kind).unwrap_or(0),
-            service: self.services.intern_text(service),
-        };
-        let resource = self.resources.intern(Default::default());
-        let scope = self.scopes.intern(Default::default());
-        self.spans.push(TraceSpan { link, span, resource, scope });
+    /// Notes whether rows of one span, the last one first, are equal in all fields.
+    fn compare(&mut self, versions: &[(OutlineSpan, (u32, u32))]) {
+        let content = |(span, origin): &(OutlineSpan, (u32, u32))| (*origin, self.span_at(span.row).encode_to_vec());
+        let mut contents: Vec<_> = versions.iter().map(content).collect();
+        let last = contents[0].clone();
+        self.outline.repeated += contents[1..].iter().filter(|one| **one == last).count();
+        contents.sort_unstable();
+        contents.dedup();
+        if contents.len() > 1 {
+            self.outline.conflicts.push(Conflict { link: versions[0].0.link, versions: contents.len() });
+        }
     }
 
-    /// Orders the spans and keeps of each the row that came last.
-    pub(crate) fn seal(&mut self) {
-        let identity = |span: &TraceSpan| (span.link.span, span.link.kind, span.link.service);
-        self.spans.reverse();
-        self.spans.sort_by_key(identity);
-        self.spans.dedup_by_key(|span| identity(span));
+    /// A span of the outline as OTLP.
+    pub(crate) fn span(&self, at: usize) -> Span {
+        self.span_at(self.outline.spans[at].row)
     }
 
-    /// The trace as OTLP, grouped by resource and scope, earliest spans first.
-    pub(crate) fn into_otlp(mut self) -> TracesData {
-        self.spans.sort_by_key(|one| (one.span.start_time_unix_nano, one.link.span));
+    fn span_at(&self, (batch, row): (u32, u32)) -> Span {
+        SpanColumns::new(&self.batches[place(batch)]).span(place(row))
+    }
+
+    /// The attributes of a span's resource.
+    pub(crate) fn resource(&self, at: usize) -> Resource {
+        resource(self.resources.get(self.origins[at].0))
+    }
+
+    /// Numbers of the resources of all spans; equal for equal resources.
+    pub(crate) fn resource_place(&self, at: usize) -> u32 {
+        self.origins[at].0
+    }
+
+    /// The scope of a span, where it has one.
+    pub(crate) fn scope(&self, at: usize) -> Option<InstrumentationScope> {
+        scope(self.scopes.get(self.origins[at].1))
+    }
+
+    /// The rows, as they were read.
+    pub(crate) fn batches(&self) -> &[RecordBatch] {
+        &self.batches
+    }
+
+    /// Places of the spans, the earliest first.
+    pub(crate) fn by_start(&self) -> Vec<usize> {
+        let spans = &self.outline.spans;
+        let mut order: Vec<usize> = (0..spans.len()).collect();
+        order.sort_by_key(|at| (spans[*at].start, spans[*at].link.span));
+        order
+    }
+
+    /// Some spans as OTLP, grouped by resource and scope in the order given.
+    pub(crate) fn otlp(&self, spans: &[usize]) -> TracesData {
         let mut data = TracesData::default();
         let mut resource_places: HashMap<u32, usize> = HashMap::new();
         let mut scope_places: HashMap<(u32, u32), usize> = HashMap::new();
-        for one in self.spans {
-            let resource_place = *resource_places.entry(one.resource).or_insert_with(|| {
-                data.resource_spans.push(resource_spans(self.resources.get(one.resource)));
+        let columns: Vec<SpanColumns<'_>> = self.batches.iter().map(SpanColumns::new).collect();
+        for &at in spans {
+            let (origin, (batch, row)) = (self.origins[at], self.outline.spans[at].row);
+            let resource_place = *resource_places.entry(origin.0).or_insert_with(|| {
+                data.resource_spans.push(resource_spans(self.resources.get(origin.0)));
                 data.resource_spans.len() - 1
             });
             let scopes = &mut data.resource_spans[resource_place].scope_spans;
-            let scope_place = *scope_places.entry((one.resource, one.scope)).or_insert_with(|| {
-                scopes.push(scope_spans(self.scopes.get(one.scope)));
+            let scope_place = *scope_places.entry(origin).or_insert_with(|| {
+                scopes.push(scope_spans(self.scopes.get(origin.1)));
                 scopes.len() - 1
             });
-            scopes[scope_place].spans.push(one.span);
+            scopes[scope_place].spans.push(columns[place(batch)].span(place(row)));
         }
         data
     }
 }
 
-fn resource_spans([attributes, schema_url]: &[String; 2]) -> ResourceSpans {
-    let resource = Resource { attributes: key_values(parse(filled(attributes))), ..Resource::default() };
-    ResourceSpans { resource: Some(resource), scope_spans: Vec::new(), schema_url: schema_url.clone() }
+fn place(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-fn scope_spans([name, version, attributes, schema_url]: &[String; 4]) -> ScopeSpans {
+/// Whether a span's attributes carry the mark that ingest gives to such a span.
+fn ends_before_start(rest: &str) -> bool {
+    rest.contains(CLOCK)
+        && parse(Some(rest)).iter().any(|(key, value)| key == CLOCK && value.to_text() == END_BEFORE_START)
+}
+
+fn resource([attributes, _]: &[String; 2]) -> Resource {
+    Resource { attributes: key_values(parse(filled(attributes))), ..Resource::default() }
+}
+
+fn resource_spans(texts: &[String; 2]) -> ResourceSpans {
+    ResourceSpans { resource: Some(resource(texts)), scope_spans: Vec::new(), schema_url: texts[1].clone() }
+}
+
+fn scope([name, version, attributes, _]: &[String; 4]) -> Option<InstrumentationScope> {
     let is_empty = name.is_empty() && version.is_empty() && attributes.is_empty();
-    let scope = (!is_empty).then(|| InstrumentationScope {
+    (!is_empty).then(|| InstrumentationScope {
         name: name.clone(),
         version: version.clone(),
         attributes: key_values(parse(filled(attributes))),
         dropped_attributes_count: 0,
-    });
-    ScopeSpans { scope, spans: Vec::new(), schema_url: schema_url.clone() }
+    })
+}
+
+fn scope_spans(texts: &[String; 4]) -> ScopeSpans {
+    ScopeSpans { scope: scope(texts), spans: Vec::new(), schema_url: texts[3].clone() }
 }
 
 fn filled(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
-}
-
-struct SpanColumns<'a> {
-    batch: &'a RecordBatch,
-    attributes: Attributes<'a>,
-}
-
-impl<'a> SpanColumns<'a> {
-    fn new(batch: &'a RecordBatch) -> Self {
-        Self { batch, attributes: Attributes::new(batch, Table::Spans) }
-    }
-
-    fn span(&self, row: usize) -> Span {
-        let id = |name| bytes_at(binary(self.batch, name), row).unwrap_or_default().to_vec();
-        let words = |name| text_at(text(self.batch, name), row).unwrap_or_default().to_owned();
-        let time = |name| u64::try_from(int(self.batch, name).value(row)).unwrap_or(0);
-        let code = |name| i32::from(small(self.batch, name).value(row));
-        let count = |name| count_at(int(self.batch, name), row);
-        let status = Status { message: words(STATUS_MESSAGE), code: code(STATUS_CODE) };
-        Span {
-            trace_id: id(TRACE_ID),
-            span_id: id(SPAN_ID),
-            trace_state: words(TRACE_STATE),
-            parent_span_id: id(PARENT_SPAN_ID),
-            flags: count(FLAGS),
-            name: words(NAME),
-            kind: code(KIND),
-            start_time_unix_nano: time(START_UNIX_NANO),
-            end_time_unix_nano: time(END_UNIX_NANO),
-            attributes: key_values(self.attributes.of(row)),
-            dropped_attributes_count: count(DROPPED_ATTRIBUTES_COUNT),
-            events: self.items(EVENTS, row, event),
-            dropped_events_count: count(DROPPED_EVENTS_COUNT),
-            links: self.items(LINKS, row, link),
-            dropped_links_count: count(DROPPED_LINKS_COUNT),
-            status: Some(status),
-        }
-    }
-
-    fn items<T>(&self, name: &str, row: usize, read: impl Fn(&StructArray, usize) -> T) -> Vec<T> {
-        let lists = list(self.batch, name);
-        if lists.is_null(row) {
-            return Vec::new();
-        }
-        let items = lists.value(row);
-        let items = items.as_struct();
-        (0..items.len()).map(|at| read(items, at)).collect()
-    }
-}
-
-fn event(events: &StructArray, at: usize) -> Event {
-    Event {
-        time_unix_nano: u64::try_from(field_int(events, "time", at)).unwrap_or(0),
-        name: field_text(events, "name", at).unwrap_or_default().to_owned(),
-        attributes: key_values(parse(field_text(events, "attributes", at))),
-        dropped_attributes_count: u32::try_from(field_int(events, "dropped", at)).unwrap_or(0),
-    }
-}
-
-fn link(links: &StructArray, at: usize) -> SpanLink {
-    let id = |name| field_text(links, name, at).and_then(from_hex).unwrap_or_default();
-    SpanLink {
-        trace_id: id("trace_id"),
-        span_id: id("span_id"),
-        trace_state: field_text(links, "trace_state", at).unwrap_or_default().to_owned(),
-        attributes: key_values(parse(field_text(links, "attributes", at))),
-        dropped_attributes_count: u32::try_from(field_int(links, "dropped", at)).unwrap_or(0),
-        flags: u32::try_from(field_int(links, "flags", at)).unwrap_or(0),
-    }
-}
-
-fn field_text<'a>(items: &'a StructArray, name: &str, at: usize) -> Option<&'a str> {
-    items.column_by_name(name)?.as_string_opt::<i32>().and_then(|column| text_at(column, at))
-}
-
-fn field_int(items: &StructArray, name: &str, at: usize) -> i64 {
-    let column = items.column_by_name(name).and_then(|column| column.as_primitive_opt::<Int64Type>());
-    column.filter(|column| column.is_valid(at)).map_or(0, |column| column.value(at))
-}
-
-fn count_at(column: &Int64Array, row: usize) -> u32 {
-    u32::try_from(column.value(row)).unwrap_or(u32::MAX)
 }
