@@ -53,7 +53,7 @@ soak:
 	. tests/tools.env && for round in $$(seq 1 $${ROUNDS:-10}); do \
 	  $(CARGO) test --release --locked --test house -- replay:: || exit 1; done
 
-# Replays recorded and generated requests against the release binary: spans/s, CPU, memory, bytes on disk.
+# What ingest costs beside ClickHouse, how soon it answers, what it does when it is offered twice what it can take.
 bench-ingest:
 	$(CARGO) bench --locked --bench ingest -- $(ARGS)
 

@@ -8,53 +8,29 @@
 //!
 //! `ARGS` names some of them; `RUN_SECONDS` says how long a phase takes. The sender shares the machine and the load average is printed.
 
+mod send;
 mod server;
 mod stamp;
 
 use std::io::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use send::{Door, Source, Times, Way, closed_loop, open_loop};
 use server::{Server, client, frames, load_average, recorded};
-use stamp::Request;
+use stamp::{Request, Signal};
 
 /// Spans a second of the steady runs.
 const STEADY_RATE: f64 = 20_000.0;
 /// Spans of a large request, about.
 const LARGE: u64 = 1_000;
-/// Requests that wait for an answer at most; beyond, the sender itself gives up and says so.
-const UNDER_WAY_MAX: u64 = 2_000;
 /// Requests under way while the greatest rate is looked for.
-const CLOSED_LOOP: u64 = 24;
+const CLOSED_LOOP: usize = 24;
 /// Bytes of log that are replayed.
 const REPLAY_BYTES: usize = 256 << 20;
 /// A server that flushes nothing by itself and keeps all in memory.
 const NO_FLUSH: &[(&str, &str)] =
     &[("TRACELAKE_LIMITS_TAIL_BYTES", "8GiB"), ("TRACELAKE_STORAGE_FLUSH_INTERVAL", "1h")];
-
-/// Requests of one size, new on each pass.
-struct Source {
-    requests: Vec<Request>,
-    spans: u64,
-    next: AtomicU64,
-}
-
-impl Source {
-    fn take(&self) -> (Vec<u8>, u64) {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let count = self.requests.len() as u64;
-        let (pass, at) = (number / count, usize::try_from(number % count).unwrap_or(0));
-        let request = &self.requests[at];
-        let shift = pass * 60_000_000_000;
-        (request.stamp(u32::try_from(pass + 1).unwrap_or(0), shift), request.spans)
-    }
-
-    /// Spans of a request on average.
-    fn spans_each(&self) -> f64 {
-        self.spans as f64 / self.requests.len() as f64
-    }
-}
 
 fn source(set: &str, spans_min: u64) -> anyhow::Result<Source> {
     let files = recorded();
@@ -63,96 +39,15 @@ fn source(set: &str, spans_min: u64) -> anyhow::Result<Source> {
     let file = file.ok_or_else(|| anyhow::anyhow!("no recorded traces named {set}"))?;
     let (mut requests, mut joined, mut spans) = (Vec::new(), Vec::new(), 0);
     for frame in frames(file)? {
-        spans += Request::read(frame.clone()).spans;
+        spans += Request::read(Signal::Traces, frame.clone()).records;
         // Messages written one after the other are one message with the lists of both.
         joined.extend(frame);
         if spans >= spans_min {
-            requests.push(Request::read(std::mem::take(&mut joined)));
+            requests.push(Request::read(Signal::Traces, std::mem::take(&mut joined)));
             spans = 0;
         }
     }
-    let spans = requests.iter().map(|request| request.spans).sum();
-    Ok(Source { requests, spans, next: AtomicU64::new(0) })
-}
-
-/// What a sender saw.
-#[derive(Default)]
-struct Seen {
-    accepted: AtomicU64,
-    accepted_spans: AtomicU64,
-    refused: AtomicU64,
-    refused_without_time: AtomicU64,
-    failed: AtomicU64,
-    not_sent: AtomicU64,
-    under_way: AtomicU64,
-    micros: parking_lot::Mutex<Vec<u32>>,
-}
-
-impl Seen {
-    fn percentile_ms(&self, share: f64) -> f64 {
-        let mut micros = self.micros.lock();
-        micros.sort_unstable();
-        let at = (micros.len().saturating_sub(1)) as f64 * share;
-        micros.get(at as usize).map_or(0.0, |&micros| f64::from(micros) / 1000.0)
-    }
-}
-
-async fn send(client: &reqwest::Client, url: &str, body: Vec<u8>, spans: u64, seen: &Seen) {
-    let begun = Instant::now();
-    let sent = client.post(url).header("content-type", "application/x-protobuf").body(body).send().await;
-    match sent {
-        Ok(answer) if answer.status().is_success() => {
-            seen.accepted.fetch_add(1, Ordering::Relaxed);
-            seen.accepted_spans.fetch_add(spans, Ordering::Relaxed);
-            seen.micros.lock().push(u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX));
-        }
-        Ok(answer) if matches!(answer.status().as_u16(), 429 | 503) => {
-            seen.refused.fetch_add(1, Ordering::Relaxed);
-            let told = answer.headers().contains_key("retry-after");
-            seen.refused_without_time.fetch_add(u64::from(!told), Ordering::Relaxed);
-        }
-        _ => drop(seen.failed.fetch_add(1, Ordering::Relaxed)),
-    }
-}
-
-/// Sends so many spans a second whatever the answers are, for so long.
-async fn open_loop(server: &Server, source: &Source, rate: f64, long: Duration) -> anyhow::Result<Arc<Seen>> {
-    let (client, seen, url) = (client()?, Arc::new(Seen::default()), format!("http://{}/v1/traces", server.otlp));
-    let (begun, mut due) = (Instant::now(), 0.0);
-    while begun.elapsed() < long {
-        while due <= begun.elapsed().as_secs_f64() {
-            due += source.spans_each() / rate;
-            if seen.under_way.load(Ordering::Relaxed) >= UNDER_WAY_MAX {
-                seen.not_sent.fetch_add(1, Ordering::Relaxed);
-                continue;
-            }
-            let (body, spans) = source.take();
-            seen.under_way.fetch_add(1, Ordering::Relaxed);
-            let (client, seen, url) = (client.clone(), Arc::clone(&seen), url.clone());
-            tokio::spawn(async move {
-                send(&client, &url, body, spans, &seen).await;
-                seen.under_way.fetch_sub(1, Ordering::Relaxed);
-            });
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    while seen.under_way.load(Ordering::Relaxed) > 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    Ok(seen)
-}
-
-/// Sends with so many requests under way, each followed by the next, until `until` says so.
-async fn closed_loop(server: &Server, source: &Source, until: impl Fn(&Seen) -> bool) -> anyhow::Result<Arc<Seen>> {
-    let (client, seen, url) = (client()?, Arc::new(Seen::default()), format!("http://{}/v1/traces", server.otlp));
-    let sender = async || {
-        while !until(&seen) {
-            let (body, spans) = source.take();
-            send(&client, &url, body, spans, &seen).await;
-        }
-    };
-    futures::future::join_all((0..CLOSED_LOOP).map(|_| sender())).await;
-    Ok(seen)
+    Ok(Source::new(Signal::Traces, requests, Times::Pass))
 }
 
 /// Everything that was acknowledged is there, and nothing else. Recordings repeat some spans inside one request, and a
@@ -178,20 +73,25 @@ async fn merged_away(server: &Server, client: &reqwest::Client) -> anyhow::Resul
     Ok(figure(read).await? - figure(written).await?)
 }
 
+/// The one door that is sent to.
+fn http(server: &Server) -> anyhow::Result<[Way; 1]> {
+    Ok([Way::new(server, Door::Http, Signal::Traces)?])
+}
+
 async fn steady(name: &str, source: &Source, long: Duration, out: &mut impl std::io::Write) -> anyhow::Result<()> {
     let server = Server::start(&[])?;
     let idle = server.resident_mb()?;
     let (cpu, begun) = (server.cpu_seconds()?, Instant::now());
-    let seen = open_loop(&server, source, STEADY_RATE, long).await?;
+    let seen = open_loop(&http(&server)?, source, STEADY_RATE, long).await;
     let seconds = begun.elapsed().as_secs_f64();
-    let accepted = seen.accepted_spans.load(Ordering::Relaxed);
+    let accepted = seen.records();
     let (peak, resident) = (server.peak_mb()?, server.resident_mb()?);
     let cpu = (server.cpu_seconds()? - cpu) / accepted as f64 * 1e6;
     writeln!(
         out,
         "steady {name}: {:.0} spans/s in requests of {:.0}, {:.0} refused, ack p50 {:.1} ms p99 {:.1} ms, CPU {cpu:.2} s per million",
         accepted as f64 / seconds,
-        source.spans_each(),
+        source.records_each(),
         seen.refused.load(Ordering::Relaxed)
             + seen.failed.load(Ordering::Relaxed)
             + seen.not_sent.load(Ordering::Relaxed),
@@ -205,14 +105,14 @@ async fn steady(name: &str, source: &Source, long: Duration, out: &mut impl std:
 async fn overload(name: &str, source: &Source, long: Duration, out: &mut impl std::io::Write) -> anyhow::Result<()> {
     let server = Server::start(&[])?;
     let begun = Instant::now();
-    let full = closed_loop(&server, source, |_| begun.elapsed() >= long).await?;
-    let rate = full.accepted_spans.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64();
+    let full = closed_loop(&http(&server)?, source, CLOSED_LOOP, |_| begun.elapsed() >= long).await;
+    let rate = full.records() as f64 / begun.elapsed().as_secs_f64();
     let before = server.peak_mb()?;
     server.forget_peak()?;
     let begun = Instant::now();
-    let seen = open_loop(&server, source, 2.0 * rate, long).await?;
+    let seen = open_loop(&http(&server)?, source, 2.0 * rate, long).await;
     let after = server.peak_mb()?;
-    let taken = seen.accepted_spans.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64();
+    let taken = seen.records() as f64 / begun.elapsed().as_secs_f64();
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     writeln!(
         out,
@@ -228,15 +128,16 @@ async fn overload(name: &str, source: &Source, long: Duration, out: &mut impl st
         "  resident: {before:.0} MB peak at what it takes, {after:.0} MB peak at twice that ({:+.0} MB)",
         after - before
     )?;
-    check(&server, read(&full.accepted_spans) + read(&seen.accepted_spans), out).await
+    check(&server, full.records() + seen.records(), out).await
 }
 
 async fn replay(name: &str, source: &Source, out: &mut impl std::io::Write) -> anyhow::Result<()> {
     let server = Server::start(NO_FLUSH)?;
     let each = source.requests.iter().map(Request::size).sum::<usize>() / source.requests.len();
     let requests = (REPLAY_BYTES / each) as u64;
-    let seen = closed_loop(&server, source, |seen| seen.accepted.load(Ordering::Relaxed) >= requests).await?;
-    let accepted = seen.accepted_spans.load(Ordering::Relaxed);
+    let enough = |seen: &send::Seen| seen.accepted.load(Ordering::Relaxed) >= requests;
+    let seen = closed_loop(&http(&server)?, source, CLOSED_LOOP, enough).await;
+    let accepted = seen.records();
     let begun = Instant::now();
     let server = server.kill_and_start(&[])?;
     let seconds = begun.elapsed().as_secs_f64();

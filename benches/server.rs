@@ -36,6 +36,16 @@ impl Server {
         Self::start_in(tempfile::tempdir()?, settings)
     }
 
+    /// Starts one with this text as its configuration file.
+    #[allow(dead_code, reason = "not every bench does")]
+    pub(crate) fn start_with(configuration: &str) -> anyhow::Result<Server> {
+        let file = tempfile::NamedTempFile::new()?;
+        std::fs::write(file.path(), configuration)?;
+        let path = file.path().to_string_lossy().into_owned();
+        // It is read before the server listens.
+        Self::start(&[("TRACELAKE_CONFIG", path.as_str())])
+    }
+
     fn start_in(folder: tempfile::TempDir, settings: &[(&str, &str)]) -> anyhow::Result<Server> {
         let binary =
             std::env::var_os("TRACELAKE_BIN").map_or(PathBuf::from(env!("CARGO_BIN_EXE_tracelake")), PathBuf::from);
@@ -114,6 +124,12 @@ impl Server {
         let figures =
             text.lines().filter(of_name).map(|line| line.rsplit(' ').next().unwrap_or_default().parse::<f64>());
         Ok(figures.sum::<Result<f64, _>>()?)
+    }
+
+    /// A figure of one stage: `seconds`, `bytes` or `rows`.
+    #[allow(dead_code, reason = "not every bench does")]
+    pub(crate) async fn stage(&self, client: &reqwest::Client, what: &str, stage: &str) -> anyhow::Result<f64> {
+        self.metric(client, &format!("tracelake_stage_{what}_total{{stage=\"{stage}\"}}")).await
     }
 
     /// Rows of a table, by SQL.

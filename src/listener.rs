@@ -3,13 +3,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -18,6 +17,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
+use crate::busy::{Busy, BusyTasks, Worked};
 use crate::config::value::Address;
 use crate::counted::{Counted, ENOUGH};
 use crate::error::Error;
@@ -79,8 +79,9 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Serves `router` until `drain` turns true; returns when every connection has ended.
-    pub(crate) async fn serve(self, router: Router, mut drain: watch::Receiver<bool>) {
+    /// Serves `router` until `drain` turns true; returns when every connection has ended. `worked` hears how long its
+    /// connections and their requests work.
+    pub(crate) async fn serve(self, router: Router, mut drain: watch::Receiver<bool>, worked: Worked) {
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         info!(door = self.name, scheme = scheme(self.tls.as_ref()), "door open");
         loop {
@@ -89,9 +90,9 @@ impl Listener {
                 accepted = self.accept(&permits) => accepted,
             };
             let Some((stream, permit)) = accepted else { continue };
-            let (router, tls, drain) = (router.clone(), self.tls.clone(), drain.clone());
+            let (router, tls, drain, worked) = (router.clone(), self.tls.clone(), drain.clone(), Arc::clone(&worked));
             tokio::spawn(async move {
-                serve_stream(stream, tls, router, drain).await;
+                serve_stream(stream, tls, Serving { router, drain, worked, greeting: GREETING }).await;
                 drop(permit);
             });
         }
@@ -116,24 +117,34 @@ impl Listener {
     }
 }
 
-async fn serve_stream(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, mut drain: watch::Receiver<bool>) {
-    let Some(tls) = tls else { return serve_connection(stream, router, drain, GREETING).await };
+/// What every connection of a door is served with.
+struct Serving {
+    router: Router,
+    drain: watch::Receiver<bool>,
+    worked: Worked,
+    /// Until enough is said to be a request.
+    greeting: Duration,
+}
+
+async fn serve_stream(stream: TcpStream, tls: Option<TlsAcceptor>, mut serving: Serving) {
+    let Some(tls) = tls else { return serve_connection(stream, serving).await };
     let greeted = tokio::select! {
         greeted = tokio::time::timeout(GREETING, tls.accept(stream)) => greeted,
-        () = drained(&mut drain) => return,
+        () = drained(&mut serving.drain) => return,
     };
     match greeted {
-        Ok(Ok(stream)) => serve_connection(stream, router, drain, GREETING).await,
+        Ok(Ok(stream)) => serve_connection(stream, serving).await,
         Ok(Err(error)) => debug!(%error, "connection ended before a request"),
         Err(_) => debug!("no tls handshake in time"),
     }
 }
 
-async fn serve_connection<S>(stream: S, router: Router, mut drain: watch::Receiver<bool>, greeting: Duration)
+async fn serve_connection<S>(stream: S, serving: Serving)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut builder = Builder::new(TokioExecutor::new());
+    let Serving { router, mut drain, worked, greeting } = serving;
+    let mut builder = Builder::new(BusyTasks(Arc::clone(&worked)));
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -151,7 +162,7 @@ where
         .max_header_list_size(HEADER_BYTES);
     let service = TowerToHyperService::new(router);
     let (stream, read) = Counted::new(stream);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = Busy::new(builder.serve_connection(TokioIo::new(stream), service), &worked);
     let mute = async {
         tokio::time::sleep(greeting).await;
         if read.load(Ordering::Relaxed) >= ENOUGH {
@@ -159,10 +170,10 @@ where
         }
     };
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
+        ended = &mut connection => ended,
         () = mute => return debug!("connection said too little in time"),
         () = drained(&mut drain) => {
-            connection.as_mut().graceful_shutdown();
+            connection.inner().graceful_shutdown();
             connection.await
         }
     };
@@ -178,6 +189,11 @@ mod tests {
 
     use super::*;
 
+    /// Nobody asks how long it works.
+    fn idle() -> Worked {
+        Arc::new(|_| {})
+    }
+
     /// A door on a free port, its address, and the switch that drains it.
     async fn open() -> (SocketAddr, watch::Sender<bool>, tokio::task::JoinHandle<()>) {
         let address = Address::parse("127.0.0.1:0").expect("an address");
@@ -189,7 +205,7 @@ mod tests {
             "done"
         };
         let router = Router::new().route("/", get(|| async { "here" })).route("/slow", get(slow));
-        (taken, drain, tokio::spawn(listener.serve(router, draining)))
+        (taken, drain, tokio::spawn(listener.serve(router, draining, idle())))
     }
 
     async fn ask(address: SocketAddr, text: &str) -> TcpStream {
@@ -221,9 +237,10 @@ mod tests {
         for said in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM"] {
             let (client, server) = tokio::io::duplex(1024);
             let (_drain, draining) = watch::channel(false);
-            let (mut client, router) = (client, Router::new());
+            let serving = Serving { router: Router::new(), drain: draining, worked: idle(), greeting: short };
+            let mut client = client;
             client.write_all(said.as_bytes()).await.expect("written");
-            let ended = tokio::time::timeout(GREETING, serve_connection(server, router, draining, short)).await;
+            let ended = tokio::time::timeout(GREETING, serve_connection(server, serving)).await;
             assert!(ended.is_ok(), "{said:?} held the connection");
         }
     }

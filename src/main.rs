@@ -5,6 +5,7 @@
 
 mod admin;
 mod auth;
+mod busy;
 mod command;
 mod config;
 mod counted;

@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use crate::auth::guard::{Door, Gate, Guard, guard, refuse};
 use crate::auth::token::Tokens;
+use crate::busy::Worked;
 use crate::config::check::is_private;
 use crate::config::schema::Config;
 use crate::error::Error;
@@ -102,11 +103,15 @@ impl Doors {
             let guard_of_door = Guard { gate: Arc::clone(gate), door };
             router.layer(axum::middleware::from_fn_with_state(guard_of_door, guard))
         };
+        let ingest = Arc::clone(&house.ingest);
+        let receives: Worked = Arc::new(move |spent| ingest.note_work(spent));
         if let Some(door) = self.otlp_grpc {
-            serving.spawn(door.serve(guarded(house.ingest.grpc_router(), Door::OtlpGrpc), draining.clone()));
+            let router = guarded(house.ingest.grpc_router(), Door::OtlpGrpc);
+            serving.spawn(door.serve(router, draining.clone(), Arc::clone(&receives)));
         }
         if let Some(door) = self.otlp_http {
-            serving.spawn(door.serve(guarded(house.ingest.http_router(), Door::OtlpHttp), draining.clone()));
+            let router = guarded(house.ingest.http_router(), Door::OtlpHttp);
+            serving.spawn(door.serve(router, draining.clone(), receives));
         }
         if let Some(door) = self.http {
             let api = guarded(api_router(house), Door::Api);
@@ -114,7 +119,7 @@ impl Doors {
             let ending = draining.clone();
             let router =
                 router.layer(axum::middleware::map_response(move |response| end_stream(response, ending.clone())));
-            serving.spawn(door.serve(router, draining.clone()));
+            serving.spawn(door.serve(router, draining.clone(), Arc::new(|_| {})));
         }
         serving
     }

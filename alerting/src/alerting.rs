@@ -171,7 +171,7 @@ impl Alerting {
             let help = "Delivery attempts of notices by how they ended.";
             Sample::counter("tracelake_alerting_delivery_attempts_total", help, figure).label("result", result)
         };
-        vec![
+        let mut samples = vec![
             Sample::counter("tracelake_alerting_requests_total", "Durable requests looked at.", count(&seen.requests)),
             Sample::counter(
                 "tracelake_alerting_requests_skipped_total",
@@ -211,7 +211,9 @@ impl Alerting {
                 "Receivers left alone for a moment after failures.",
                 open as f64,
             ),
-        ]
+        ];
+        samples.extend(seen.stage.samples());
+        samples
     }
 
     /// Works off the queue, journals, stores waiting rows, and ends thread and tasks. Undelivered notices stay in the

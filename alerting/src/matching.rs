@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use model::{Clock, Durable, Sink, Source, Table, TenantId, UnixNano, column};
+use model::{Batch, Clock, Durable, Sink, Source, Stage, StageName, Table, TenantId, UnixNano, column};
 use tokio::runtime::Handle;
 use tracelake_model as model;
 use tracing::{error, warn};
@@ -36,13 +36,29 @@ const BACKLOG_PAUSE: Duration = Duration::from_secs(5);
 const GROUP_VALUE_CHARS_MAX: usize = 256;
 
 /// Figures of the matching thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counters {
+    /// What it cost to look at rows, with their bytes in memory.
+    pub stage: Stage,
     pub requests: AtomicU64,
     pub skipped: AtomicU64,
     pub matches: AtomicU64,
     pub exceptions: AtomicU64,
     pub panics: AtomicU64,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        let zero = AtomicU64::default;
+        Self {
+            stage: Stage::new(StageName::Match),
+            requests: zero(),
+            skipped: zero(),
+            matches: zero(),
+            exceptions: zero(),
+            panics: zero(),
+        }
+    }
 }
 
 /// What the thread works with.
@@ -122,6 +138,7 @@ impl Matching {
             }
             self.counters.requests.fetch_add(1, Ordering::Relaxed);
             let rules = self.rules(&request.tenant)?;
+            let begun = Instant::now();
             let seen = catch_unwind(AssertUnwindSafe(|| look(request, &rules)));
             let (matches, occurrences) = seen.unwrap_or_else(|_| {
                 self.counters.panics.fetch_add(1, Ordering::Relaxed);
@@ -129,6 +146,7 @@ impl Matching {
                 (Vec::new(), Vec::new())
             });
             self.observe(request, matches);
+            self.counters.stage.add(begun.elapsed(), weigh(request, Batch::memory_bytes), weigh(request, count));
             if !occurrences.is_empty() {
                 let stored = self.sink.derived_position(&request.tenant, "exceptions");
                 if request.position.0 > stored {
@@ -205,6 +223,15 @@ impl Matching {
             }
         }
     }
+}
+
+/// A figure of a request's batches, all together.
+fn weigh(request: &Durable, of: impl Fn(&Batch) -> u64) -> u64 {
+    request.batches.iter().map(of).sum()
+}
+
+fn count(batch: &Batch) -> u64 {
+    batch.row_count() as u64
 }
 
 /// Everything the rules and the exception finder see in one request. Pure.

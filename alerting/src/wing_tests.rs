@@ -359,3 +359,21 @@ async fn a_quiet_alert_is_resolved_and_told() {
     house.alerting.close().await;
     assert_eq!(house.sink.rows(Table::Alerts), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn matching_counts_the_rows_it_looked_at_and_their_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let house = open(config(dir.path(), "127.0.0.1:9".parse().unwrap()), &Arc::default());
+    let batches = [logs(&[now_line("order paid"), now_line("order lost")]), logs(&[now_line("order found")])];
+    for (position, batch) in (1..).zip(&batches) {
+        house.alerting.tap().observe(&durable(position, SystemClock.now(), vec![batch.clone()]));
+    }
+    // One that was seen before is not looked at again.
+    house.alerting.tap().observe(&durable(2, SystemClock.now(), vec![batches[1].clone()]));
+    house.alerting.close().await;
+    let of_stage = |sample: &model::Sample| sample.labels == [("stage", "match".to_owned())];
+    let found: Vec<_> = house.alerting.stats().into_iter().filter(of_stage).map(|s| (s.name, s.value)).collect();
+    let bytes = batches.iter().map(model::Batch::memory_bytes).sum::<u64>() as f64;
+    assert_eq!(found[1..], [("tracelake_stage_bytes_total", bytes), ("tracelake_stage_rows_total", 3.0)]);
+    assert!(found[0].1 > 0.0, "{found:?}");
+}

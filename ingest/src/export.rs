@@ -4,7 +4,7 @@
 
 use std::num::NonZero;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::decode::{self, Context, Decoded};
 use crate::error::Error;
 use crate::otlp::partial::Refused;
-use crate::stats::{Outcome, Protocol, Stats};
+use crate::stats::{Outcome, Protocol, Stats, Work};
 
 /// Work on bodies up to this size takes less than half a millisecond and stays on the async thread.
 const INLINE_BYTES_MAX: usize = 32 << 10;
@@ -36,7 +36,7 @@ pub(crate) struct Export {
     /// One permit for each large request that may be decoded at the same time: as many as there are cores make the best
     /// of them, more would only hold half-made columns.
     decoding: Arc<Semaphore>,
-    stats: Stats,
+    stats: Arc<Stats>,
 }
 
 /// Which door a request came through.
@@ -67,7 +67,7 @@ impl Export {
     pub(crate) fn new(config: Config, sink: Arc<dyn Sink>, clock: Arc<dyn Clock>) -> Self {
         let admission = Admission::new(config.clone(), Arc::clone(&clock));
         let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
-        Self { config, sink, clock, admission, decoding: Arc::new(Semaphore::new(cores)), stats: Stats::default() }
+        Self { config, sink, clock, admission, decoding: Arc::new(Semaphore::new(cores)), stats: Arc::default() }
     }
 
     /// Bytes that a body may have, compressed or not.
@@ -83,6 +83,11 @@ impl Export {
     /// A permit for one more request of a tenant, which may announce its size.
     pub(crate) fn permit(&self, tenant: &TenantId, announced: Option<u64>) -> Result<Permit, Error> {
         self.admission.permit(tenant, announced)
+    }
+
+    /// A connection of a door worked for so long.
+    pub(crate) fn note_work(&self, spent: Duration) {
+        self.stats.connection(spent);
     }
 
     /// The wing's own figures.
@@ -140,19 +145,39 @@ impl Export {
             Encoding::Identity => INLINE_BYTES_MAX,
             _ => INLINE_COMPRESSED_BYTES_MAX,
         };
-        let started = Instant::now();
-        let prepared = if inbound.payload.len() <= inline_max {
-            prepare(context, inbound)
-        } else {
-            let turn = Arc::clone(&self.decoding).acquire_owned().await;
-            let task = tokio::task::spawn_blocking(move || {
-                let prepared = prepare(context, inbound);
-                drop(turn);
-                prepared
-            });
-            task.await.unwrap_or_else(|error| Err(Error::Defect(error.to_string())))
-        };
-        self.stats.decoded(door.signal, door.protocol, started.elapsed());
+        let job = Job { door, context, inline: inbound.payload.len() <= inline_max, stats: Arc::clone(&self.stats) };
+        if job.inline {
+            return job.run(inbound);
+        }
+        let turn = Arc::clone(&self.decoding).acquire_owned().await;
+        let task = tokio::task::spawn_blocking(move || {
+            let prepared = job.run(inbound);
+            drop(turn);
+            prepared
+        });
+        task.await.unwrap_or_else(|error| Err(Error::Defect(error.to_string())))
+    }
+}
+
+/// A body's way to batches on one thread, counted.
+struct Job {
+    door: Door,
+    context: Context,
+    /// Whether the thread is the connection's own.
+    inline: bool,
+    stats: Arc<Stats>,
+}
+
+impl Job {
+    fn run(&self, inbound: Inbound) -> Result<Prepared, Error> {
+        let (started, mut plain_bytes) = (Instant::now(), 0);
+        let prepared = prepare(self.context, inbound, &mut plain_bytes);
+        let (rows, refused) = prepared.as_ref().map_or((0, 0), |prepared| {
+            let accepted = prepared.request.header.accepted.iter().map(|(_, rows)| u64::from(*rows)).sum();
+            (accepted, u64::from(prepared.refused.total()))
+        });
+        let work = Work { spent: started.elapsed(), inline: self.inline, plain_bytes, rows };
+        self.stats.decoded(self.door.signal, self.door.protocol, work, refused);
         prepared
     }
 }
@@ -163,9 +188,11 @@ struct Prepared {
     permit: Permit,
 }
 
-fn prepare(context: Context, inbound: Inbound) -> Result<Prepared, Error> {
+/// Tells how many bytes there were once they are decompressed.
+fn prepare(context: Context, inbound: Inbound, plain_bytes: &mut u64) -> Result<Prepared, Error> {
     let Inbound { tenant, content_type, encoding, payload, mut permit } = inbound;
     let plain = inflate(encoding, &payload, context.limits.request_bytes, |bytes| permit.inflate(bytes))?;
+    *plain_bytes = plain.len() as u64;
     let Decoded { batches, refused, timed } = decode::decode(context, &plain)?;
     let rows = |batch: &tracelake_model::Batch| u32::try_from(batch.row_count()).unwrap_or(u32::MAX);
     let header = Header {

@@ -4,6 +4,7 @@
 //! inserts the [`tracelake_model::Caller`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use tracelake_model::{Clock, Sample, Sink};
@@ -31,6 +32,11 @@ impl Ingest {
     /// Routes of the OTLP/HTTP port, without a fallback. `OPTIONS` is a browser's preflight and asks for no caller.
     pub fn http_router(self: &Arc<Self>) -> Router {
         http::router(&self.export)
+    }
+
+    /// A connection of one of the doors worked for so long: what of that is not decoding counts as receiving.
+    pub fn note_work(&self, spent: Duration) {
+        self.export.note_work(spent);
     }
 
     /// The wing's own figures.

@@ -19,6 +19,7 @@ mod error;
 mod export;
 mod ingest;
 mod otlp;
+mod receive;
 mod stats;
 mod wire;
 

@@ -1,12 +1,13 @@
-//! The wing's own figures: requests, bytes and records by signal and protocol, time spent decoding.
+//! The wing's own figures: requests, bytes and records by signal and protocol, what receiving and decoding cost.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tracelake_model::{Fault, Sample, SampleKind, Signal};
+use tracelake_model::{Fault, Sample, SampleKind, Signal, Stage, StageName};
 
 use crate::admission::Figures;
 use crate::error::Reason;
+use crate::receive::Receive;
 
 /// How a request came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,10 +65,32 @@ struct Counts {
 }
 
 /// Counters of the wing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Stats {
     counts: [[Counts; PROTOCOLS.len()]; SIGNALS.len()],
     refusals: [AtomicU64; Reason::ALL.len()],
+    receive: Receive,
+    decode: Stage,
+}
+
+/// One body that was worked on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Work {
+    /// How long one thread took.
+    pub(crate) spent: Duration,
+    /// Whether that was the connection's own.
+    pub(crate) inline: bool,
+    /// Bytes as decompressed; 0 where that failed.
+    pub(crate) plain_bytes: u64,
+    /// Records that became rows.
+    pub(crate) rows: u64,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        let decode = Stage::new(StageName::Decode);
+        Self { counts: Default::default(), refusals: Default::default(), receive: Receive::default(), decode }
+    }
 }
 
 impl Stats {
@@ -88,6 +111,7 @@ impl Stats {
     /// A body was received, bytes as sent.
     pub(crate) fn bytes(&self, signal: Signal, protocol: Protocol, bytes: usize) {
         self.counts(signal, protocol).bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.receive.body(bytes as u64);
     }
 
     /// Records were stored and refused.
@@ -97,15 +121,25 @@ impl Stats {
         counts.refused.fetch_add(u64::from(refused), Ordering::Relaxed);
     }
 
-    /// Time was spent on decompressing and decoding.
-    pub(crate) fn decoded(&self, signal: Signal, protocol: Protocol, spent: Duration) {
-        let nanos = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
+    /// A connection of a door worked for so long, decoding in its own thread included.
+    pub(crate) fn connection(&self, spent: Duration) {
+        self.receive.worked(spent);
+    }
+
+    /// A body was decompressed and decoded, or was tried to; `refused` of its records became no rows.
+    pub(crate) fn decoded(&self, signal: Signal, protocol: Protocol, work: Work, refused: u64) {
+        let nanos = u64::try_from(work.spent.as_nanos()).unwrap_or(u64::MAX);
         self.counts(signal, protocol).decode_ns.fetch_add(nanos, Ordering::Relaxed);
+        self.decode.add(work.spent, work.plain_bytes, work.rows);
+        self.receive.records(work.rows + refused);
+        if work.inline {
+            self.receive.decoded(work.spent);
+        }
     }
 
     /// All figures.
     pub(crate) fn samples(&self, figures: Figures) -> Vec<Sample> {
-        let mut samples = Vec::new();
+        let mut samples = [self.receive.samples(), self.decode.samples()].concat();
         for signal in SIGNALS {
             for (protocol, name) in PROTOCOLS {
                 let label = |sample: Sample| sample.label("signal", signal.as_str()).label("protocol", name);

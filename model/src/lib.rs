@@ -15,7 +15,7 @@
 //! | `sink.rs` | [`Sink`], [`Tap`], [`Decoder`]: how wings hand records on |
 //! | `document.rs` | small JSON documents that people edit |
 //! | `fault.rs` | kinds of failure with their HTTP and gRPC numbers; the problem body |
-//! | `sample.rs` | one self-metric sample of a wing |
+//! | `sample.rs` `stage.rs` | one self-metric sample of a wing; what a stage of a record's way cost |
 
 mod batch;
 pub mod column;
@@ -27,6 +27,7 @@ mod request;
 mod sample;
 pub mod semconv;
 mod sink;
+mod stage;
 mod table;
 mod tenant;
 mod time;
@@ -40,6 +41,7 @@ pub use null::{is_null_column, null_column};
 pub use request::{ContentType, DecodeLimits, Encoding, Header, PayloadHash, Request, Signal};
 pub use sample::{Sample, SampleKind};
 pub use sink::{DecodeError, Decoder, Derived, Durable, Position, Receipt, Refusal, Sink, Source, Tap};
+pub use stage::{Stage, StageName};
 pub use table::{SortKey, Table, event_fields, exemplar_fields, link_fields, quantile_fields};
 pub use tenant::{Caller, Permission, TenantError, TenantId};
 pub use time::{Clock, ManualClock, SystemClock, TimeError, TimeRange, UnixNano};

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use tracelake_model::{Table, TenantId};
 
@@ -46,8 +47,16 @@ impl Core {
         chosen: &[Arc<Part>],
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<(), Error> {
+        let (begun, mut rested) = (Instant::now(), Duration::ZERO);
+        let mut rest = || {
+            let begun = Instant::now();
+            let goes_on = go_on();
+            rested += begun.elapsed();
+            goes_on
+        };
         let merge = Merge::open(self.files.as_ref(), table, chosen);
-        let merged = merge.and_then(|merge| Ok((merge.parts(), merge.run(self.files.as_ref(), tenant, go_on)?)));
+        let merged = merge.and_then(|merge| Ok((merge.parts(), merge.run(self.files.as_ref(), tenant, &mut rest)?)));
+        self.counters.stages.compact.add(begun.elapsed().saturating_sub(rested), 0, 0);
         let (inputs, output) = match merged {
             Ok(merged) => merged,
             Err(Failure::Stopped) => return Ok(()),
@@ -105,5 +114,6 @@ impl Core {
         self.counters.compactions.fetch_add(1, Ordering::Relaxed);
         inputs.iter().for_each(|part| self.counters.merged.count(part));
         self.counters.merged_to.count(&output.part);
+        self.counters.stages.compact.add(Duration::ZERO, output.part.bytes, output.part.rows);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tracelake_model::{Stage, StageName};
+
 use crate::part::file::Part;
 use crate::wal::reader::Damage;
 
@@ -43,6 +45,31 @@ pub(crate) struct Counters {
     pub(crate) deleted_bytes: AtomicU64,
     pub(crate) damaged: AtomicU64,
     pub(crate) undecodable: AtomicU64,
+    pub(crate) stages: Stages,
+}
+
+/// What the steps of the store's threads cost.
+#[derive(Debug)]
+pub(crate) struct Stages {
+    /// Frames with their padding.
+    pub(crate) wal: Stage,
+    /// Batches in memory that became one.
+    pub(crate) gather: Stage,
+    /// Parts that were committed.
+    pub(crate) flush: Stage,
+    /// Parts that merges made and committed.
+    pub(crate) compact: Stage,
+}
+
+impl Default for Stages {
+    fn default() -> Self {
+        Self {
+            wal: Stage::new(StageName::Wal),
+            gather: Stage::new(StageName::Gather),
+            flush: Stage::new(StageName::Flush),
+            compact: Stage::new(StageName::Compact),
+        }
+    }
 }
 
 /// Parts with their rows and bytes.

@@ -5,6 +5,7 @@
 //! replay applies a frame only to tables that are behind it.
 
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use tracelake_model::{Position, TenantId};
 
@@ -23,11 +24,13 @@ impl Core {
     /// Moves everything that is visible now to parts. On failure the rest stays in the tail for the next time.
     pub(crate) fn flush_step(&self) -> Result<FlushReport, Error> {
         let _one = self.flushing.lock();
+        let begun = Instant::now();
         let mut report = FlushReport::default();
         let outcome = self.move_tail(&mut report).and_then(|()| self.drop_segments());
         self.counters.flushed_rows.fetch_add(report.rows, Ordering::Relaxed);
         self.counters.flushes.fetch_add(u64::from(report.parts > 0), Ordering::Relaxed);
         self.counters.flush_failures.fetch_add(u64::from(outcome.is_err()), Ordering::Relaxed);
+        self.counters.stages.flush.add(begun.elapsed(), report.bytes, report.rows);
         *self.flush_failure.lock() = outcome.as_ref().err().map(ToString::to_string);
         outcome.map(|()| report)
     }

@@ -4,6 +4,7 @@
 //! takes the small pieces as they are.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tracelake_model::Batch;
 
@@ -19,7 +20,10 @@ impl Core {
         let Some((tenant, table)) = self.gathering.next(wait) else { return false };
         loop {
             let Some(run) = self.tail.lock().run(&tenant, table) else { return true };
+            let begun = Instant::now();
             let gathered = gather(&run);
+            let (bytes, rows) = gathered.as_ref().map_or((0, 0), |piece| (piece.bytes, piece.rows().num_rows() as u64));
+            self.counters.stages.gather.add(begun.elapsed(), bytes, rows);
             self.tail.lock().settle(&run, gathered);
         }
     }

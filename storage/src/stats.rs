@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tracelake_model::Sample;
+use tracelake_model::{Sample, Stage};
 
 use crate::bucket::counted::Requests;
 use crate::core::Core;
@@ -66,6 +66,8 @@ pub(crate) fn samples(core: &Core) -> Vec<Sample> {
         gauge("tracelake_storage_tap_behind", "1 while taps read from the log.", u64::from(behind)),
     ];
     samples.extend(upkeep_samples(core));
+    let stages = &counters.stages;
+    samples.extend([&stages.wal, &stages.gather, &stages.flush, &stages.compact].into_iter().flat_map(Stage::samples));
     samples.extend(core.register.samples());
     samples
 }

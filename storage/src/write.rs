@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tracelake_model::{Durable, Fault, Position, Receipt, Refusal, TenantId};
@@ -57,16 +57,24 @@ impl Core {
     }
 
     fn write_group(&self, group: Vec<Entry>) {
+        let begun = Instant::now();
         let (planned, frames) = self.plan(group);
         if planned.is_empty() {
             return;
         }
         let at_once = planned.iter().any(|plan| plan.at_once);
         let written = self.writer.lock().append(&frames, at_once);
+        let (mut bytes, mut rows) = (0, 0);
+        if written.is_ok() {
+            bytes = frames.iter().map(|frame| frame.bytes() as u64).sum();
+            rows =
+                planned.iter().flat_map(|plan| plan.arrival.batches.iter()).map(|rows| rows.row_count() as u64).sum();
+        }
         match written {
             Ok(first) => self.publish(planned, first),
             Err(error) => self.refuse(planned, &error),
         }
+        self.counters.stages.wal.add(begun.elapsed(), bytes, rows);
     }
 
     /// Brings everything that is written to the disk, and what waited for that to taps.

@@ -7,6 +7,7 @@
 //! | `golden.rs` | every field arrives in its column, from either encoding |
 //! | `refusal.rs` | bad records are refused alone, bad requests whole |
 //! | `http.rs` `grpc.rs` | answers of the doors |
+//! | `stage.rs` | what stages count for `/metrics` |
 //! | `reference/` | a second decoder to hold the first against |
 //! | `fuzz/` | broken and odd input without end, at the walker and at each door |
 
@@ -18,3 +19,4 @@ mod http;
 mod reference;
 mod refusal;
 mod sample;
+mod stage;

@@ -27,6 +27,7 @@
 //! | `tap.rs` | taps see every request once per start, in order |
 //! | `traces.rs` | a trace is looked for where it is, whatever is known of it |
 //! | `race/` | servers on the same tables, interleaved from a seed |
+//! | `stage.rs` | what stages count for `/metrics` |
 //! | `door.rs` | the whole store with its threads |
 
 mod append;
@@ -57,6 +58,7 @@ mod replay;
 mod retain;
 mod rig;
 mod script;
+mod stage;
 mod tap;
 mod tape;
 mod traces;

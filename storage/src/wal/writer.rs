@@ -32,6 +32,13 @@ pub(crate) struct Frame {
     pub(crate) observable: bool,
 }
 
+impl Frame {
+    /// Bytes that it takes in the log.
+    pub(crate) fn bytes(&self) -> usize {
+        frame_bytes(self.header.len(), self.payload.len())
+    }
+}
+
 /// Why a group was not written. None of it counts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum WriteError {
@@ -139,7 +146,7 @@ impl Writer {
         if let Some(reason) = &self.poisoned {
             return Err(WriteError::Poisoned(reason.clone()));
         }
-        let bytes: usize = frames.iter().map(|frame| frame_bytes(frame.header.len(), frame.payload.len())).sum();
+        let bytes: usize = frames.iter().map(Frame::bytes).sum();
         self.make_room(bytes as u64)?;
         let Some(active) = &self.active else { return Err(WriteError::NoSpace("no segment".into())) };
         let generation = active.generation;
