@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
+
+use tracelake_model::{Clock as _, SystemClock};
 
 use crate::server::Server;
 use crate::stamp::{Request, Signal};
@@ -53,10 +55,7 @@ impl Source {
         let request = &self.requests[at];
         let shift = match self.times {
             Times::Pass => pass * 60_000_000_000,
-            Times::Now => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                u64::try_from(now.as_nanos()).unwrap_or(0).wrapping_sub(request.newest)
-            }
+            Times::Now => u64::try_from(SystemClock.now().0).unwrap_or(0).wrapping_sub(request.newest),
         };
         (request.stamp(u32::try_from(pass + 1).unwrap_or(0), shift), request.records)
     }
