@@ -2,19 +2,22 @@
 //!
 //! `make bench-storage` prints: bytes per record of recorded and generated data before and after compaction, with the
 //! time and memory of the merges; then, with 1,000 parts, how long a start takes and a trace by id. The demo shop sends
-//! through the release binary. `--parts-only` leaves the sets out. The machine's load is printed: read figures as
-//! ratios when it is busy.
+//! through the release binary. `--parts-only` leaves the sets out; `--writer`, with part of a set's name if need be,
+//! measures what it costs to write and to merge parts and nothing else. The machine's load is printed: read figures as ratios when it is busy.
+
+mod house;
+mod made_up;
+mod writer;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::body::{Body, to_bytes};
-use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -23,18 +26,15 @@ use prost::Message as _;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tower::ServiceExt;
-use tracelake_model::{
-    Caller, Clock, ContentType, DecodeLimits, Decoder, Encoding, Header, ManualClock, Request, Signal, Sink,
-    SystemClock, Table, TenantId, UnixNano,
-};
+use tracelake_model::{Caller, Clock, Signal, SystemClock, Table, TenantId, UnixNano};
 use tracelake_query::Engine;
-use tracelake_storage::{Config, Store};
 
-type Outcome<T> = anyhow::Result<T>;
+use house::{DAY, House, MERGE_WAIT, Outcome, cpu_seconds, frames, load, memory_mb, recorded_sets};
 
-/// Kernel clock ticks per second (`sysconf(_SC_CLK_TCK)` is 100 on every Linux).
-const TICKS_PER_SECOND: f64 = 100.0;
-const DAY: Duration = Duration::from_secs(86_400);
+/// The binary's allocator, so that figures are the server's.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Parts of the search for traces: days, and spans of each flush in each of them.
 const DAYS: u64 = 143;
 const FLUSH_TRACES: [u64; 7] = [1500, 400, 100, 100, 100, 100, 100];
@@ -44,113 +44,6 @@ const FLUSH_DAYS: u64 = 28;
 const TRACE_SPANS: u64 = 12;
 const SERVICES: [&str; 6] = ["frontend", "cart", "checkout", "payment", "shipping", "stock"];
 const LOOKUPS: usize = 1000;
-/// Longest wait for the rounds of compaction.
-const MERGE_WAIT: Duration = Duration::from_secs(600);
-
-fn cpu_seconds() -> Outcome<f64> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    let after_name = stat.rsplit(") ").next().unwrap_or_default();
-    let ticks = after_name.split(' ').skip(11).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
-    Ok(ticks / TICKS_PER_SECOND)
-}
-
-/// A line of `/proc/self/status` in MB.
-fn memory_mb(what: &str) -> Outcome<f64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap_or_default();
-    let kilobytes: f64 = line.trim_start_matches(':').trim().trim_end_matches(" kB").trim().parse()?;
-    Ok(kilobytes / 1024.0)
-}
-
-fn load() -> String {
-    fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()
-}
-
-/// A store with what appends to it.
-struct House {
-    store: Arc<Store>,
-    clock: ManualClock,
-    decoder: Arc<dyn Decoder>,
-}
-
-impl House {
-    fn open(data_dir: &Path, now: UnixNano) -> Outcome<Self> {
-        let clock = ManualClock::new(now);
-        let config = Config {
-            data_dir: data_dir.to_owned(),
-            // Only the bench flushes.
-            flush_interval: Duration::from_secs(100_000),
-            tail_bytes: 8 << 30,
-            wal_bytes_max: 16 << 30,
-            disk_share: 1.0,
-            ..Config::default()
-        };
-        let decoder = tracelake_ingest::decoder();
-        let store = Store::open(config, Arc::new(clock.clone()), Arc::clone(&decoder))?;
-        store.start()?;
-        Ok(Self { store, clock, decoder })
-    }
-
-    async fn append(&self, signal: Signal, payload: Bytes) -> Outcome<()> {
-        let mut header = Header {
-            tenant: TenantId::default(),
-            signal,
-            content_type: ContentType::Protobuf,
-            encoding: Encoding::Identity,
-            received: self.clock.now(),
-            decoder: 1,
-            limits: DecodeLimits::default(),
-            hash: None,
-            accepted: Vec::new(),
-            refused: 0,
-            audit_seq: 0,
-        };
-        let batches =
-            self.decoder.decode(&header, &payload).map_err(|fault| anyhow::anyhow!("a request: {}", fault.detail))?;
-        header.accepted =
-            batches.iter().map(|batch| (batch.table(), u32::try_from(batch.row_count()).unwrap_or(u32::MAX))).collect();
-        let appended = self.store.append(Request { header, payload, batches }).await;
-        appended.map(drop).map_err(|refusal| anyhow::anyhow!("refused: {}", refusal.detail))
-    }
-
-    fn figure(&self, name: &str) -> f64 {
-        self.store.stats().iter().filter(|sample| sample.name == name).map(|sample| sample.value).sum()
-    }
-
-    /// Live parts, rows and bytes of a table.
-    fn live(&self, table: Table) -> (usize, u64, u64) {
-        let snapshot = self.store.snapshot(&TenantId::default());
-        let parts = snapshot.parts(table);
-        let sum = |figure: fn(&tracelake_storage::Part) -> u64| parts.iter().map(|part| figure(part)).sum();
-        (parts.len(), sum(|part| part.rows), sum(|part| part.bytes))
-    }
-
-    /// Waits until nothing is merged any more.
-    fn settle(&self) -> Outcome<()> {
-        self.clock.advance(DAY);
-        let (begun, mut last, mut since) = (Instant::now(), -1.0, Instant::now());
-        // A round comes every ten seconds; a merge that is under way uses a core.
-        while since.elapsed() < Duration::from_secs(21) {
-            anyhow::ensure!(begun.elapsed() < MERGE_WAIT, "compaction does not end");
-            let (merged, busy) = (self.figure("tracelake_storage_compactions_total"), cpu_seconds()?);
-            std::thread::sleep(Duration::from_secs(1));
-            if merged > last || cpu_seconds()? - busy > 0.2 {
-                (last, since) = (merged, Instant::now());
-            }
-        }
-        Ok(())
-    }
-}
-
-fn frames(path: &Path) -> Outcome<Vec<Bytes>> {
-    let data = Bytes::from(zstd::stream::decode_all(fs::File::open(path)?)?);
-    let (mut rest, mut frames) = (data.clone(), Vec::new());
-    while !rest.is_empty() {
-        let size = prost::decode_length_delimiter(&mut rest)?;
-        frames.push(rest.split_to(size));
-    }
-    Ok(frames)
-}
 
 /// Compacts what a store holds, and prints its cost.
 fn compact(name: &str, house: &House, out: &mut impl Write) -> Outcome<()> {
@@ -364,24 +257,14 @@ async fn many_parts(out: &mut impl Write) -> Outcome<()> {
     Ok(house.store.close().await?)
 }
 
-fn recorded_sets() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let full =
-        std::env::var_os("TRACELAKE_TEST_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from).join("otlp");
-    for folder in [full, root.join("tests/data")] {
-        let entries = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let mut files: Vec<_> = entries.filter(|path| path.to_string_lossy().ends_with(".binpb.zst")).collect();
-        if !files.is_empty() {
-            files.sort();
-            return files;
-        }
-    }
-    Vec::new()
-}
-
 #[tokio::main]
 async fn main() -> Outcome<()> {
     let mut out = std::io::stdout().lock();
+    let args: Vec<String> = std::env::args().collect();
+    if let Some(at) = args.iter().position(|arg| arg == "--writer") {
+        let only = args.get(at + 1).filter(|only| !only.starts_with("--"));
+        return writer::run(only.map(String::as_str), &mut out).await;
+    }
     writeln!(out, "load average before: {}", load())?;
     if !std::env::args().any(|arg| arg == "--parts-only") {
         let heads = ["set", "table", "records", "fresh", "B each", "parts", "B each", "CPU s", "peak MB"];

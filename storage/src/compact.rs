@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::logs::SharedLog;
 use crate::part::file::{NewPart, Part};
 use crate::part::merge::{Failure, Merge};
+use crate::part::splice::{GROUP_ROWS_MIN, Splice};
 use crate::plan;
 use crate::point::Point;
 use crate::table::log::TableLog;
@@ -54,8 +55,7 @@ impl Core {
             rested += begun.elapsed();
             goes_on
         };
-        let merge = Merge::open(self.files.as_ref(), table, chosen);
-        let merged = merge.and_then(|merge| Ok((merge.parts(), merge.run(self.files.as_ref(), tenant, &mut rest)?)));
+        let merged = self.join(tenant, table, chosen, &mut rest);
         self.counters.stages.compact.add(begun.elapsed().saturating_sub(rested), 0, 0);
         let (inputs, output) = match merged {
             Ok(merged) => merged,
@@ -80,6 +80,25 @@ impl Core {
         drop(log);
         self.count(committed.then_some(&inputs), &output);
         Ok(())
+    }
+
+    /// Writes the first of `chosen` as one part, as many as memory allows: spliced where rows can stay as they are
+    /// encoded, merged row by row where not.
+    fn join(
+        &self,
+        tenant: &TenantId,
+        table: Table,
+        chosen: &[Arc<Part>],
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<(Vec<Arc<Part>>, NewPart), Failure> {
+        let files = self.files.as_ref();
+        if let Some(splice) = Splice::open(files, table, chosen, GROUP_ROWS_MIN)?
+            && let Some(output) = splice.run(files, tenant, go_on)?
+        {
+            return Ok((chosen.to_vec(), output));
+        }
+        let merge = Merge::open(files, table, chosen)?;
+        Ok((merge.parts(), merge.run(files, tenant, go_on)?))
     }
 
     /// A part that cannot be merged stays as it is, and is not tried again before a restart.

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::files::file::Files;
 use crate::part::file::{NewPart, Part};
 use crate::part::input::Opened;
+use crate::part::sort::{GROUP_ORDER_KEY, ORDER_KEY, Sorted};
 use crate::part::writer::PartWriter;
 
 /// Bytes of a batch at most, about.
@@ -72,22 +73,36 @@ pub(crate) fn write(
     }
     let opened = Opened::open(files, table, part)?;
     let mut writer = PartWriter::create(files, tenant, table, &part.date, rows_left)?;
-    if opened.is_in_order() {
-        writer.note_order();
+    match opened.sorted() {
+        Sorted::Whole => writer.note_order(ORDER_KEY),
+        Sorted::Groups => writer.note_order(GROUP_ORDER_KEY),
+        Sorted::No => {}
     }
+    // Where each row group is in order by itself, so are those of the output.
+    let ends = if opened.sorted() == Sorted::Groups { opened.group_ends() } else { Vec::new() };
+    let mut ends = ends.into_iter();
+    let mut group_end = ends.next();
     let rows = batch_rows(&opened);
     let mut at = 0;
     for batch in opened.read(None, rows)? {
         let batch = batch?;
-        let end = at + batch.num_rows();
-        if end > rest.stay.len() {
+        if at + batch.num_rows() > rest.stay.len() {
             let detail = "it has more rows than a moment ago".to_owned();
             return Err(Error::Damaged { path: files.path(&part.location), detail });
         }
-        let stay = rest.stay.slice(at, batch.num_rows());
-        at = end;
-        if stay.count_set_bits() > 0 {
-            writer.write(&filter_record_batch(&batch, &BooleanArray::new(stay, None))?)?;
+        let mut from = 0;
+        while from < batch.num_rows() {
+            let left = batch.num_rows() - from;
+            let count = group_end.map_or(left, |end| left.min(end - at));
+            let stay = rest.stay.slice(at, count);
+            if stay.count_set_bits() > 0 {
+                writer.write(&filter_record_batch(&batch.slice(from, count), &BooleanArray::new(stay, None))?)?;
+            }
+            (at, from) = (at + count, from + count);
+            if group_end == Some(at) {
+                writer.end_group()?;
+                group_end = ends.next();
+            }
         }
         if !go_on() {
             return Err(Error::Stopped);

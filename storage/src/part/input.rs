@@ -1,7 +1,7 @@
 //! One part as a merge reads it: rows in order, with their sort keys.
 //!
-//! A part that says it is in order is read as a stream, a batch at a time. Any other (another program's) is
-//! held whole and put in order in memory, within what the merge allows.
+//! A part that says it is in order is read as a stream, a batch at a time; one whose row groups are, as one stream for
+//! each. Any other (another program's) is held whole and put in order in memory, within what the merge allows.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use tracelake_model::Table;
 use crate::error::Error;
 use crate::files::file::{Chunks, Files};
 use crate::part::file::Part;
-use crate::part::sort::{self, Order};
+use crate::part::sort::{self, Order, Sorted};
 
 /// Rows of a page at most (the Parquet writer's default).
 const PAGE_ROWS: u64 = 20_000;
@@ -37,7 +37,7 @@ pub(crate) struct Opened {
     schema: SchemaRef,
     /// Column of the file for each column of the table.
     columns: Vec<Option<usize>>,
-    in_order: bool,
+    sorted: Sorted,
 }
 
 /// Where a merge is in a part.
@@ -90,8 +90,8 @@ impl Opened {
         let columns = schema.fields().iter().map(|field| read.index_of(field.name()).ok()).collect();
         let metadata = ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options.with_schema(read));
         let metadata = metadata.map_err(|fault| damaged(&fault))?;
-        let in_order = is_in_order(table, metadata.metadata());
-        Ok(Self { part: Arc::clone(part), file, metadata, schema, columns, in_order })
+        let sorted = Sorted::of(table, metadata.metadata());
+        Ok(Self { part: Arc::clone(part), file, metadata, schema, columns, sorted })
     }
 
     /// Bytes of a row in memory, about.
@@ -105,12 +105,30 @@ impl Opened {
 
     /// Bytes that reading it holds, about, beside the batch it stands at: pages of a stream, or all of its rows.
     pub(crate) fn held_bytes(&self) -> u64 {
-        if self.in_order { page_bytes(self.metadata.metadata()) } else { self.row_bytes() * self.part.rows }
+        match self.sorted {
+            Sorted::Whole | Sorted::Groups => self.streams() * page_bytes(self.metadata.metadata()),
+            Sorted::No => self.row_bytes() * self.part.rows,
+        }
     }
 
-    /// Whether its rows come in the table's order.
-    pub(crate) fn is_in_order(&self) -> bool {
-        self.in_order
+    /// How many inputs it becomes.
+    pub(crate) fn streams(&self) -> u64 {
+        if self.sorted == Sorted::Groups { self.metadata.metadata().num_row_groups() as u64 } else { 1 }
+    }
+
+    /// What it says of the order of its rows.
+    pub(crate) fn sorted(&self) -> Sorted {
+        self.sorted
+    }
+
+    /// How many rows stand before the end of each row group.
+    pub(crate) fn group_ends(&self) -> Vec<usize> {
+        let rows = self.metadata.metadata().row_groups().iter().map(|group| usize::try_from(group.num_rows()));
+        let ends = rows.scan(0, |end, rows| {
+            *end += rows.unwrap_or(0);
+            Some(*end)
+        });
+        ends.collect()
     }
 
     /// Its rows as they stand in the file: these columns of the table in this order, or all of them.
@@ -133,16 +151,31 @@ impl Opened {
         Ok(Stream { reader, schema, columns })
     }
 
-    /// Starts reading, before the first row.
-    pub(crate) fn start(self, order: &Order, batch_rows: usize) -> Result<Input, Error> {
-        let rows = if self.in_order { batch_rows } else { usize::try_from(self.part.rows).unwrap_or(batch_rows) };
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file, self.metadata).with_batch_size(rows);
+    /// Starts reading, before the first row; a part whose row groups are in order by themselves becomes several inputs.
+    pub(crate) fn start(self, order: &Order, batch_rows: usize) -> Result<Vec<Input>, Error> {
+        let groups = match self.sorted {
+            Sorted::Groups => (0..self.metadata.metadata().num_row_groups()).map(|group| Some(vec![group])).collect(),
+            Sorted::Whole | Sorted::No => vec![None],
+        };
+        groups.into_iter().map(|groups| self.input(order, batch_rows, groups)).collect()
+    }
+
+    /// Starts reading some row groups, or all.
+    fn input(&self, order: &Order, batch_rows: usize, groups: Option<Vec<usize>>) -> Result<Input, Error> {
+        let holds_all = self.sorted == Sorted::No;
+        let rows = if holds_all { usize::try_from(self.part.rows).unwrap_or(batch_rows) } else { batch_rows };
+        let (file, metadata) = (self.file.clone(), self.metadata.clone());
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_batch_size(rows);
+        let reader = match groups {
+            Some(groups) => reader.with_row_groups(groups),
+            None => reader,
+        };
         let reader = reader.build().map_err(|fault| Error::Flush(fault.to_string()))?;
         let batch = RecordBatch::new_empty(Arc::clone(&self.schema));
         let keys = order.keys(&batch)?;
-        let (schema, columns) = (self.schema, self.columns);
-        let mut input = Input { part: self.part, reader, schema, columns, batch, keys, numbers: None, at: 0 };
-        if !self.in_order {
+        let (part, schema, columns) = (Arc::clone(&self.part), Arc::clone(&self.schema), self.columns.clone());
+        let mut input = Input { part, reader, schema, columns, batch, keys, numbers: None, at: 0 };
+        if holds_all {
             input.hold_all(order)?;
         }
         Ok(input)
@@ -217,12 +250,6 @@ fn conform(batch: &RecordBatch, schema: &SchemaRef, columns: &[Option<usize>]) -
     };
     let columns = columns.iter().zip(schema.fields()).map(column).collect();
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
-}
-
-fn is_in_order(table: Table, metadata: &ParquetMetaData) -> bool {
-    let notes = metadata.file_metadata().key_value_metadata();
-    let note = notes.into_iter().flatten().find(|note| note.key == sort::ORDER_KEY);
-    note.is_some_and(|note| note.value.as_deref() == Some(sort::describe(table).as_str()))
 }
 
 /// Of each column a page, and its dictionary.

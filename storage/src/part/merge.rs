@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::files::file::Files;
 use crate::part::file::{NewPart, Part};
 use crate::part::input::{Input, Opened, Step};
-use crate::part::sort::Order;
+use crate::part::sort::{ORDER_KEY, Order};
 use crate::part::writer::PartWriter;
 
 /// Bytes that the inputs may hold, about; further inputs wait for the next merge.
@@ -44,6 +44,8 @@ pub(crate) enum Failure {
 pub(crate) struct Merge {
     table: Table,
     order: Order,
+    parts: Vec<Arc<Part>>,
+    /// What is read of them, in their order: the whole part, or each of its row groups.
     inputs: Vec<Input>,
     /// Which batch of the chunk each input stands in.
     slots: Vec<usize>,
@@ -66,7 +68,7 @@ impl Merge {
     pub(crate) fn open(files: &dyn Files, table: Table, parts: &[Arc<Part>]) -> Result<Self, Failure> {
         let order = Order::new(table).map_err(|fault| Failure::Output(fault.into()))?;
         let mut opened = Vec::new();
-        let (mut held_bytes, mut row_bytes) = (0, 1);
+        let (mut held_bytes, mut row_bytes, mut streams) = (0, 1, 0);
         for part in parts {
             let failed = |error| Failure::Input(Arc::clone(part), error);
             let input = Opened::open(files, table, part).map_err(failed)?;
@@ -78,24 +80,26 @@ impl Merge {
             if held_bytes > INPUT_BYTES_MAX {
                 break;
             }
-            row_bytes = row_bytes.max(input.row_bytes());
+            (row_bytes, streams) = (row_bytes.max(input.row_bytes()), streams + input.streams());
             opened.push(input);
         }
-        let share = ROWS_BYTES_MAX / 2 / opened.len().max(1) as u64;
+        let share = ROWS_BYTES_MAX / 2 / streams.max(1);
         let batch_rows = usize::try_from((share / row_bytes).clamp(64, BATCH_ROWS_MAX)).unwrap_or(64);
         let chunk_rows = usize::try_from((ROWS_BYTES_MAX / 2 / row_bytes).clamp(256, CHUNK_ROWS_MAX)).unwrap_or(256);
         let start = |input: Opened| {
             let part = Arc::clone(&input.part);
             input.start(&order, batch_rows).map_err(|error| Failure::Input(part, error))
         };
+        let parts = opened.iter().map(|input| Arc::clone(&input.part)).collect();
         let inputs = opened.into_iter().map(start).collect::<Result<Vec<_>, _>>()?;
+        let inputs: Vec<Input> = inputs.into_iter().flatten().collect();
         let slots = vec![0; inputs.len()];
-        Ok(Self { table, order, inputs, slots, chunk: Chunk::default(), chunk_rows })
+        Ok(Self { table, order, parts, inputs, slots, chunk: Chunk::default(), chunk_rows })
     }
 
     /// The inputs.
     pub(crate) fn parts(&self) -> Vec<Arc<Part>> {
-        self.inputs.iter().map(|input| Arc::clone(&input.part)).collect()
+        self.parts.clone()
     }
 
     /// Writes the merged part; it is durable on return. `go_on` is asked after every chunk.
@@ -110,7 +114,7 @@ impl Merge {
         let rows = usize::try_from(parts.iter().map(|part| part.rows).sum::<u64>()).unwrap_or(usize::MAX);
         let date = parts.first().map_or("", |part| part.date.as_str());
         let mut writer = PartWriter::create(files, tenant, self.table, date, rows).map_err(Failure::Output)?;
-        writer.note_order();
+        writer.note_order(ORDER_KEY);
         let mut last = Vec::new();
         // The inputs that have a row, the one with the least key at the end.
         let mut line: Vec<usize> = Vec::new();

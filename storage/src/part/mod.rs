@@ -8,6 +8,7 @@
 //! | `file.rs` | [`file::Part`]: where a part lies and what it covers; [`file::NewPart`]: one that waits for its commit |
 //! | `writer.rs` | [`writer::write_parts`]: rows to files, one per day; [`writer::PartWriter`]: one of them |
 //! | `merge.rs` `input.rs` | [`merge::Merge`]: parts of one day become one; each as it is read |
+//! | `splice.rs` | [`splice::Splice`]: parts become one whose row groups are theirs |
 //! | `filter.rs` | a part without some of its rows |
 //! | `gather.rs` | rows of many batches as one, whole or picked |
 //! | `sort.rs` | the order of rows in a part |
@@ -23,6 +24,7 @@ pub(crate) mod gather;
 pub(crate) mod input;
 pub(crate) mod merge;
 pub(crate) mod sort;
+pub(crate) mod splice;
 mod stats;
 pub(crate) mod trace_index;
 pub(crate) mod trace_read;

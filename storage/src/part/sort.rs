@@ -8,10 +8,39 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, Rows, SortField};
+use parquet::file::metadata::ParquetMetaData;
 use tracelake_model::{SortKey, Table, UnixNano};
 
 /// Under this key a file notes the order of its rows, if it has one.
 pub(crate) const ORDER_KEY: &str = "tracelake.order";
+
+/// Under this key a file notes the order of the rows of each of its row groups, if its rows are in none.
+pub(crate) const GROUP_ORDER_KEY: &str = "tracelake.group_order";
+
+/// What a file notes of the order of its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sorted {
+    /// They come in the table's order.
+    Whole,
+    /// Those of each row group do.
+    Groups,
+    /// Nothing is known.
+    No,
+}
+
+impl Sorted {
+    /// Reads the notes of a file of a table.
+    pub(crate) fn of(table: Table, metadata: &ParquetMetaData) -> Self {
+        let order = describe(table);
+        let notes = || metadata.file_metadata().key_value_metadata().into_iter().flatten();
+        let has = |key: &str| notes().any(|note| note.key == key && note.value.as_deref() == Some(&order));
+        match (has(ORDER_KEY), has(GROUP_ORDER_KEY)) {
+            (true, _) => Self::Whole,
+            (false, true) => Self::Groups,
+            (false, false) => Self::No,
+        }
+    }
+}
 
 /// A table's order as files note it: `second(start_unix_nano),service_name,...`.
 pub(crate) fn describe(table: Table) -> String {

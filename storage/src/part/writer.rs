@@ -8,21 +8,25 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use object_store::path::Path as Location;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::bloom_filter::Sbbf;
+use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, ParquetMetaData};
+use parquet::file::writer::SerializedFileWriter;
 use tracelake_model::{Table, TenantId, UnixNano};
 
 use crate::checksum::Summed;
 use crate::error::Error;
-use crate::files::file::{Draft, Files};
+use crate::files::file::{Chunks, Draft, Files};
 use crate::name::unique;
+use crate::part::encoding::{self, ROW_GROUP_ROWS_MAX};
 use crate::part::file::{NewPart, Part};
 use crate::part::gather::Gather;
 use crate::part::sort::Keys;
 use crate::part::trace_index::{self, TraceIndex, TraceIndexBuilder};
-use crate::part::{encoding, sort, stats};
+use crate::part::{sort, stats};
 
 /// Rows that are put in order at once: bounds what is held twice while a part is written.
 const CHUNK_ROWS: usize = 8 << 10;
@@ -58,7 +62,7 @@ pub(crate) fn write_parts(
     drop(keys);
     let write = |(date, places): (String, Vec<Place>)| {
         let mut writer = PartWriter::create(files, tenant, table, &date, places.len())?;
-        writer.note_order();
+        writer.note_order(sort::ORDER_KEY);
         for chunk in places.chunks(CHUNK_ROWS) {
             let chunk: Vec<_> = chunk.iter().map(|&(batch, row)| (batch as usize, row as usize)).collect();
             writer.write(&gather.pick(&chunk)?)?;
@@ -107,12 +111,20 @@ pub(crate) struct PartWriter {
     location: Location,
     date: String,
     table: Table,
-    writer: ArrowWriter<Summed<Box<dyn Draft>>>,
+    file: SerializedFileWriter<Summed<Box<dyn Draft>>>,
+    groups: ArrowRowGroupWriterFactory,
+    group: Option<Group>,
     /// For tables that have such an index.
     traces: Option<TraceIndexBuilder>,
     rows: u64,
     time_min: i64,
     time_max: i64,
+}
+
+/// A row group under way.
+struct Group {
+    columns: Vec<ArrowColumnWriter>,
+    rows: usize,
 }
 
 impl PartWriter {
@@ -127,44 +139,125 @@ impl PartWriter {
         let name = unique().map_err(|fault| Error::Flush(format!("no name for a part: {fault}")))?;
         let location = Location::from(format!("{tenant}/{table}/date={date}/part-{name}.parquet"));
         let properties = encoding::properties(table, &table.file_schema(), rows).map_err(failed)?;
-        // The writer turns dictionaries to plain text by itself: the Arrow schema is left out of the file.
-        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        // Of the plain columns: no Arrow schema stands in the file that would bring dictionaries back.
+        let schema = ArrowSchemaConverter::new().convert(&table.schema()).map_err(failed)?;
         let draft = files.create(&location).map_err(Error::io("make", &files.path(&location)))?;
-        let writer = ArrowWriter::try_new_with_options(Summed::new(draft), table.schema(), options).map_err(failed)?;
+        let file = SerializedFileWriter::new(Summed::new(draft), schema.root_schema_ptr(), Arc::new(properties));
+        let file = file.map_err(failed)?;
+        let groups = ArrowRowGroupWriterFactory::new(&file, table.schema());
         let (time_min, time_max) = (i64::MAX, i64::MIN);
         let traces = trace_index::is_indexed(table).then(TraceIndexBuilder::default);
-        Ok(Self { location, date: date.to_owned(), table, writer, traces, rows: 0, time_min, time_max })
+        let date = date.to_owned();
+        Ok(Self { location, date, table, file, groups, group: None, traces, rows: 0, time_min, time_max })
     }
 
-    /// Notes in the file that its rows come in the table's order.
-    pub(crate) fn note_order(&mut self) {
-        let note = KeyValue::new(sort::ORDER_KEY.to_owned(), sort::describe(self.table));
-        self.writer.append_key_value_metadata(note);
+    /// Notes in the file that its rows come in the table's order, or those of each row group do.
+    pub(crate) fn note_order(&mut self, key: &str) {
+        let note = KeyValue::new(key.to_owned(), sort::describe(self.table));
+        self.file.append_key_value_metadata(note);
     }
 
     /// Adds rows with the columns of [`Table::schema`], past those that it has.
     pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<(), Error> {
         let times = rows.column(rows.schema().index_of(self.table.time_column())?).as_primitive::<Int64Type>();
         for &time in times.values() {
-            self.time_min = self.time_min.min(time);
-            self.time_max = self.time_max.max(time);
+            self.cover(time, time);
         }
+        self.index(rows);
         self.rows += rows.num_rows() as u64;
+        let mut at = 0;
+        while at < rows.num_rows() {
+            let held = self.group.as_ref().map_or(0, |group| group.rows);
+            let count = (rows.num_rows() - at).min(ROW_GROUP_ROWS_MAX - held);
+            self.encode(&rows.slice(at, count)).map_err(failed)?;
+            at += count;
+            if held + count == ROW_GROUP_ROWS_MAX {
+                self.end_group()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, rows: &RecordBatch) -> Result<(), ParquetError> {
+        let group = match &mut self.group {
+            Some(group) => group,
+            none => {
+                let columns = self.groups.create_column_writers(self.file.flushed_row_groups().len())?;
+                none.insert(Group { columns, rows: 0 })
+            }
+        };
+        group.rows += rows.num_rows();
+        let mut writers = group.columns.iter_mut();
+        for (field, column) in rows.schema_ref().fields().iter().zip(rows.columns()) {
+            for leaf in compute_leaves(field, column)? {
+                let writer = writers.next().ok_or_else(|| ParquetError::General("a leaf too many".to_owned()))?;
+                writer.write(&leaf)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the row group; the next rows begin another one.
+    pub(crate) fn end_group(&mut self) -> Result<(), Error> {
+        let Some(group) = self.group.take() else { return Ok(()) };
+        let end = || {
+            let mut out = self.file.next_row_group()?;
+            for column in group.columns {
+                column.close()?.append_to_row_group(&mut out)?;
+            }
+            out.close().map(drop)
+        };
+        end().map_err(failed)
+    }
+
+    /// Adds a row group of another file of this table as it is, encoded. Its times and traces are told apart
+    /// ([`PartWriter::cover`], [`PartWriter::index`]).
+    pub(crate) fn copy_group(&mut self, file: &Chunks, metadata: &ParquetMetaData, number: usize) -> Result<(), Error> {
+        self.end_group()?;
+        let group = metadata.row_group(number);
+        let mut copy = || {
+            let mut out = self.file.next_row_group()?;
+            for (at, column) in group.columns().iter().enumerate() {
+                let close = ColumnCloseResult {
+                    bytes_written: column.byte_range().1,
+                    rows_written: u64::try_from(group.num_rows()).unwrap_or(0),
+                    metadata: column.clone(),
+                    bloom_filter: Sbbf::read_from_column_chunk(column, file)?,
+                    column_index: metadata.column_index().and_then(|groups| groups.get(number)?.get(at)).cloned(),
+                    offset_index: metadata.offset_index().and_then(|groups| groups.get(number)?.get(at)).cloned(),
+                };
+                out.append_column(file, close)?;
+            }
+            out.close().map(drop)
+        };
+        copy().map_err(failed)?;
+        self.rows += u64::try_from(group.num_rows()).unwrap_or(0);
+        Ok(())
+    }
+
+    /// Counts times among those of the part.
+    pub(crate) fn cover(&mut self, first: i64, last: i64) {
+        self.time_min = self.time_min.min(first);
+        self.time_max = self.time_max.max(last);
+    }
+
+    /// Takes the traces of the next rows into the index.
+    pub(crate) fn index(&mut self, rows: &RecordBatch) {
         if let Some(traces) = &mut self.traces {
             traces.push(rows);
         }
-        self.writer.write(rows).map_err(failed)
     }
 
     /// Ends the file and makes it durable with its directory.
     pub(crate) fn finish(mut self, stored: UnixNano) -> Result<NewPart, Error> {
+        self.end_group()?;
         let traces = self.traces.take().map(TraceIndexBuilder::finish);
         if let Some(traces) = &traces {
             self.embed(traces)?;
         }
-        let metadata = self.writer.finish().map_err(failed)?;
-        let checksum = Some(self.writer.inner_mut().sum());
-        let durable = self.writer.inner_mut().inner_mut().finish();
+        let metadata = self.file.finish().map_err(failed)?;
+        let checksum = Some(self.file.inner_mut().sum());
+        let durable = self.file.inner_mut().inner_mut().finish();
         let bytes = durable.map_err(|fault| Error::Flush(format!("{} is not durable: {fault}", self.location)))?;
         Ok(NewPart {
             stats: stats::describe(&self.table.file_schema(), &metadata),
@@ -186,11 +279,10 @@ impl PartWriter {
 impl PartWriter {
     /// Writes the trace index past the rows, and notes its place.
     fn embed(&mut self, traces: &TraceIndex) -> Result<(), Error> {
-        self.writer.flush().map_err(failed)?;
-        let (offset, content) = (self.writer.bytes_written() as u64, traces.encode());
-        self.writer.write_all(&content).map_err(|fault| failed(fault.into()))?;
+        let (offset, content) = (self.file.bytes_written() as u64, traces.encode());
+        self.file.write_all(&content).map_err(|fault| failed(fault.into()))?;
         let place = trace_index::describe_place(offset, content.len() as u64);
-        self.writer.append_key_value_metadata(KeyValue::new(trace_index::PLACE_KEY.to_owned(), place));
+        self.file.append_key_value_metadata(KeyValue::new(trace_index::PLACE_KEY.to_owned(), place));
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ use crate::files::file::Chunks;
 use crate::open;
 use crate::part::file::{NewPart, Part};
 use crate::part::sample;
-use crate::part::sort::Order;
+use crate::part::sort::{ORDER_KEY, Order};
 use crate::part::writer::{PartWriter, write_parts};
 use crate::point::Point;
 use crate::seam::Seams;
@@ -388,7 +388,7 @@ fn a_part_that_cannot_be_merged_is_left_alone_and_the_others_are_merged() {
     let damaged = live(core, table)[3].location.clone();
     // It says that it is in order, and is not.
     let mut writer = PartWriter::create(core.files.as_ref(), &TenantId::default(), table, &START.date(), 20).unwrap();
-    writer.note_order();
+    writer.note_order(ORDER_KEY);
     let backwards: Vec<i64> = times(5000, 20, 1).into_iter().rev().collect();
     writer.write(&sample::rows(table, &backwards, 1)).unwrap();
     put(core, table, &[writer.finish(START).unwrap()]);

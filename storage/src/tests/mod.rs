@@ -11,6 +11,7 @@
 //! | `cut.rs` | a log that is cut or damaged: told, the rest served |
 //! | `faults.rs` | every operation of the disk fails: nothing lost, and it recovers |
 //! | `compact.rs` | merging parts changes no row, files go when nobody needs them |
+//! | `splice.rs` | parts that are copied encoded hold the same rows, and what is known of them is right |
 //! | `erase.rs` `erase_beside.rs` | what is erased is gone, nothing else is, and nothing comes back, whatever goes on |
 //! | `hold.rs` | what is held stays, and holds up nothing else |
 //! | `late.rs` | times that are late, in the future or missing; clocks that jump |
@@ -58,6 +59,7 @@ mod replay;
 mod retain;
 mod rig;
 mod script;
+mod splice;
 mod stage;
 mod tap;
 mod tape;
