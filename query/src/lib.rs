@@ -10,6 +10,7 @@
 //! | `sql/` | the views SQL sees, the read-only gate, running a statement |
 //! | `view/` | questions everyone asks: traces, searches, services, logs, issues |
 //! | `map/` | the service map and the figures of calls |
+//! | `traceql/` | the query language of Tempo: parser, planner, evaluation |
 //! | `http/` | routes, parameters and replies |
 //!
 //! Knows nothing of ingest or alerting, writes nothing, and opens no file but through storage's object store.
@@ -28,6 +29,7 @@ mod map;
 mod scan;
 mod sql;
 mod tail_feed;
+mod traceql;
 mod view;
 
 pub use config::{Config, ConfigError};

@@ -6,6 +6,7 @@
 //! | `native.rs` `trace.rs` `log.rs` | our own API: services, map, issues, metrics; traces; logs |
 //! | `jaeger/` | the query API of Jaeger |
 //! | `sql.rs` | `POST /api/v1/sql` |
+//! | `tempo/` | the API of Tempo, as Grafana's data source calls it |
 //! | `parameter.rs` | typed query parameters; unknown ones are refused |
 //! | `reply.rs` `heal.rs` | JSON replies, problem bodies, warnings; asking again without a damaged part |
 //! | `rows.rs` `cell.rs` | rows as JSON, NDJSON, CSV or an Arrow stream |
@@ -27,6 +28,7 @@ pub(crate) mod reply;
 mod route;
 mod rows;
 mod sql;
+mod tempo;
 #[cfg(test)]
 mod tests;
 mod trace;

@@ -8,7 +8,7 @@ use axum::routing::post;
 
 use crate::engine::Engine;
 use crate::http::heal::heal;
-use crate::http::{jaeger, native, sql};
+use crate::http::{jaeger, native, sql, tempo};
 
 /// All routes of the query wing. Every handler takes `Extension<model::Caller>`, which the binary's layer inserts.
 pub fn router(engine: Arc<Engine>) -> Router {
@@ -16,6 +16,7 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .route("/api/v1/sql", post(sql::answer))
         .merge(native::routes())
         .merge(jaeger::routes())
+        .merge(tempo::routes())
         .layer(from_fn_with_state(Arc::clone(&engine), heal))
         .with_state(engine)
 }

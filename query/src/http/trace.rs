@@ -96,14 +96,14 @@ pub(crate) async fn one(
     } else if wants_protobuf(&headers) {
         streamed(PROTOBUF, move |send| write_protobuf(&found, send))
     } else {
-        streamed("application/json", move |send| write_json(&found, send))
+        streamed("application/json", move |send| write_json(&found, TRACES_JSON, send))
     };
     warn(&mut response, &warnings);
     Ok(response)
 }
 
 /// Pieces of a trace in the order of its spans' starts, as OTLP; each is whole by itself.
-fn pieces(trace: &Trace) -> impl Iterator<Item = TracesData> {
+pub(crate) fn pieces(trace: &Trace) -> impl Iterator<Item = TracesData> {
     let order = trace.by_start();
     let count = order.len().div_ceil(PIECE_SPANS);
     (0..count).map(move |piece| {
@@ -113,23 +113,24 @@ fn pieces(trace: &Trace) -> impl Iterator<Item = TracesData> {
 }
 
 /// Messages of one type, one after the other, are one message with the lists of all.
-fn write_protobuf(trace: &Trace, send: &dyn Fn(Vec<u8>) -> bool) {
+pub(crate) fn write_protobuf(trace: &Trace, send: &dyn Fn(Vec<u8>) -> bool) {
     let _ = pieces(trace).all(|piece| send(piece.encode_to_vec()));
 }
 
-fn write_json(trace: &Trace, send: &dyn Fn(Vec<u8>) -> bool) {
-    let mut before = TRACES_JSON[0];
+/// JSON with `around` before and after the elements of `resourceSpans`.
+pub(crate) fn write_json(trace: &Trace, around: [&str; 2], send: &dyn Fn(Vec<u8>) -> bool) {
+    let mut before = around[0];
     for piece in pieces(trace) {
         if !send([before, &elements_json(&piece)].concat().into_bytes()) {
             return;
         }
         before = ",";
     }
-    send(TRACES_JSON[1].into());
+    send(around[1].into());
 }
 
 /// Whether `Accept` names protobuf before JSON.
-fn wants_protobuf(headers: &HeaderMap) -> bool {
+pub(crate) fn wants_protobuf(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = |part: &str| part.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let first = accept.split(',').map(kind).find(|kind| {
