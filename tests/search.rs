@@ -1,5 +1,5 @@
-//! Searches of recorded traces find exactly the traces that the truth names: by our own API, and by Jaeger's where the
-//! truth says how it is asked there. Searches that only TraceQL can express are named with their reason.
+//! Searches of recorded traces find exactly the traces that the truth names: by TraceQL through Tempo's API, by our own
+//! API where it can express them, and by Jaeger's where the truth says how it is asked there.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ const ASKED: [(&str, &str); 10] = [
     ),
 ];
 
-/// What only TraceQL can ask: several spans that must stand in some relation, or figures of a whole trace.
+/// What our own API cannot ask: several spans that must stand in some relation, or figures of a whole trace.
 const TRACEQL_ONLY: [&str; 9] = [
     "{ } | count() = 1",
     r#"{ resource.service.name = "ts-gateway-service" } && { resource.service.name = "ts-cancel-service" }"#,
@@ -83,6 +83,15 @@ async fn pages(house: &House, query: &str, limit: usize) -> Vec<String> {
     }
 }
 
+/// The traces that Tempo's API finds for the TraceQL of the truth.
+async fn by_traceql(house: &House, search: &Value) -> Vec<String> {
+    let query = search["traceql"].as_str().expect("TraceQL");
+    let query: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let bound = |name: &str, key: &str| search[key].as_i64().map_or_else(String::new, |at| format!("&{name}={at}"));
+    let range = bound("start", "start_ns") + &bound("end", "end_ns");
+    ids(&house.get(&format!("/tempo/api/search?q={query}&limit=10000{range}")).await, "traces", "traceID")
+}
+
 /// The truth's own way to ask Jaeger, as its API writes it; `None` where it cannot be asked.
 fn jaeger_query(search: &Value) -> Option<String> {
     let mut query = String::from("limit=1500");
@@ -118,6 +127,7 @@ async fn every_search_of_the_truth_finds_exactly_its_traces() {
         for search in &searches {
             let traceql = search["traceql"].as_str().expect("TraceQL");
             let has_range = search["start_ns"].is_number();
+            check(&format!("{traceql} {round}"), &by_traceql(&house, search).await, search);
             let asked = ASKED.iter().find(|(known, query)| *known == traceql && query.contains("start=") == has_range);
             let Some((_, query)) = asked else {
                 assert!(TRACEQL_ONLY.contains(&traceql), "{traceql} is asked nowhere");

@@ -71,12 +71,7 @@ pub(crate) async fn one_v2(
     Ok(response)
 }
 
-async fn find(
-    engine: &Engine,
-    caller: &Caller,
-    id: &str,
-    query: Option<&str>,
-) -> Result<(Trace, Vec<String>), Error> {
+async fn find(engine: &Engine, caller: &Caller, id: &str, query: Option<&str>) -> Result<(Trace, Vec<String>), Error> {
     let range = Question::begin(engine, caller, query)?.range()?;
     let id = parse_id(id)?;
     let found = trace::read(engine, &caller.tenant, id).await?;
