@@ -22,6 +22,7 @@ use crate::map::span::Interner;
 use crate::traceql::literal::Static;
 use crate::traceql::row::from_value;
 use crate::traceql::series::{Identity, Intervals, Measured, Series};
+use crate::traceql::work::off_thread;
 use crate::view::attribute::{Attributes, columns, parse};
 use crate::view::column::{binary, small, text, text_at};
 
@@ -54,10 +55,10 @@ pub(crate) async fn series(
     let mut stream = engine.rows_at(snapshot, Table::Spans, scan).await?;
     let mut reader = Reader { measured, pairs: Interner::default(), held: HashMap::new() };
     while let Some(batch) = stream.try_next().await? {
-        reader.read(&batch)?;
+        reader = off_thread(move || reader.read(&batch).map(|()| reader)).await??;
     }
-    let counted = count(&reader, intervals);
-    let found = shown(&reader.pairs, counted, intervals, top);
+    let intervals = *intervals;
+    let found = off_thread(move || shown(&reader.pairs, count(&reader, &intervals), &intervals, top)).await?;
     if found.iter().map(|one| one.samples.len()).sum::<usize>() > POINTS_MAX {
         let what = format!("compare makes more than {POINTS_MAX} points; ask for one instant, or for a longer step");
         return Err(Error::Invalid(what));
@@ -114,8 +115,11 @@ impl Reader {
     }
 }
 
-/// Spans with a pair of each interval, in the selection and in the baseline.
-type Counts = HashMap<u32, [BTreeMap<usize, u64>; 2]>;
+/// Spans of each interval, in the selection and in the baseline.
+type Sides = [BTreeMap<usize, u64>; 2];
+
+/// Spans with each pair.
+type Counts = HashMap<u32, Sides>;
 
 fn count(reader: &Reader, intervals: &Intervals) -> Counts {
     let mut counts: Counts = HashMap::new();
@@ -130,7 +134,7 @@ fn count(reader: &Reader, intervals: &Intervals) -> Counts {
 }
 
 fn shown(pairs: &Interner<Pair>, counts: Counts, intervals: &Intervals, top: usize) -> Vec<Series> {
-    let mut by_key: BTreeMap<&str, Vec<(&str, [BTreeMap<usize, u64>; 2])>> = BTreeMap::new();
+    let mut by_key: BTreeMap<&str, Vec<(&str, Sides)>> = BTreeMap::new();
     for (pair, sides) in counts {
         let (key, value) = pairs.get(pair);
         by_key.entry(key).or_default().push((value, sides));
@@ -142,7 +146,7 @@ fn shown(pairs: &Interner<Pair>, counts: Counts, intervals: &Intervals, top: usi
     let mut found = Vec::new();
     for (key, mut values) in by_key {
         for (side, kind) in [(0, "selection"), (1, "baseline")] {
-            let frequency = |sides: &[BTreeMap<usize, u64>; 2]| sides[side].values().sum::<u64>();
+            let frequency = |sides: &Sides| sides[side].values().sum::<u64>();
             values.sort_by_key(|(value, sides)| (std::cmp::Reverse(frequency(sides)), *value));
             let held: Vec<_> = values.iter().filter(|(_, sides)| !sides[side].is_empty()).collect();
             let mut total: BTreeMap<usize, u64> = BTreeMap::new();

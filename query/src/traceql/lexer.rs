@@ -182,7 +182,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn unit(&mut self) -> &'a str {
-        self.take_while(|c| c.is_alphabetic())
+        self.take_while(char::is_alphabetic)
     }
 
     /// Digits with at most one point, and an exponent where one follows.

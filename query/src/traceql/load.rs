@@ -19,6 +19,7 @@ use crate::traceql::plan::{Plan, RowTest};
 use crate::traceql::row::Rows;
 use crate::traceql::slot::Slots;
 use crate::traceql::tree::{Span, Trace};
+use crate::traceql::work::off_thread;
 use crate::view::column::{binary, bytes_at, int, small, text};
 
 /// Spans of the traces that are held at once.
@@ -59,7 +60,7 @@ impl SpanReader {
 pub(crate) async fn traces(
     engine: &Engine,
     snapshot: &Arc<Snapshot>,
-    plan: &Plan,
+    plan: &Arc<Plan>,
     ids: &[[u8; 16]],
 ) -> Result<Vec<Trace>, Error> {
     let wanted = ids.iter().map(|id| id.to_vec()).collect();
@@ -72,35 +73,50 @@ pub(crate) async fn traces(
             let detail = format!("{} traces have more than {SPANS_MAX} spans together; narrow the query", ids.len());
             return Err(Error::TooLarge(detail));
         }
-        reader.read(&batch, &plan.slots, |trace, span| spans.entry(trace).or_default().push(span));
+        let plan = Arc::clone(plan);
+        let work = move || {
+            reader.read(&batch, &plan.slots, |trace, span| spans.entry(trace).or_default().push(span));
+            (reader, spans)
+        };
+        (reader, spans) = off_thread(work).await?;
     }
-    Ok(spans.into_iter().map(|(id, spans)| Trace::new(id, spans, &plan.slots)).collect())
+    let plan = Arc::clone(plan);
+    off_thread(move || spans.into_iter().map(|(id, spans)| Trace::new(id, spans, &plan.slots)).collect()).await
 }
 
-/// Tells trace and start of every stored row in `range` that passes the test.
+/// Tells trace and start of every stored row in `range` that passes the plan's test.
 pub(crate) async fn candidates(
     engine: &Engine,
     snapshot: &Arc<Snapshot>,
-    rows: &RowTest,
+    plan: &Arc<Plan>,
     range: TimeRange,
     mut see: impl FnMut([u8; 16], i64),
 ) -> Result<(), Error> {
     let mut columns = vec![TRACE_ID, START_UNIX_NANO];
-    if rows.test.is_some() {
-        columns = rows.columns();
+    if plan.rows.test.is_some() {
+        columns = plan.rows.columns();
     }
-    let ask = Scan { columns, filter: rows.filter.clone(), range, ..Scan::default() };
+    let ask = Scan { columns, filter: plan.rows.filter.clone(), range, ..Scan::default() };
     let mut stream = engine.rows_at(snapshot, Table::Spans, ask).await?;
     while let Some(batch) = stream.try_next().await? {
-        let (traces, starts) = (binary(&batch, TRACE_ID), int(&batch, START_UNIX_NANO));
-        let mut values = rows.test.as_ref().map(|test| (test, Rows::new(&batch, &rows.slots)));
-        for row in 0..batch.num_rows() {
-            if values.as_mut().is_none_or(|(test, values)| test.holds(&values.values(row)))
-                && let Ok(trace) = traces.value(row).try_into()
-            {
-                see(trace, starts.value(row));
-            }
+        let plan = Arc::clone(plan);
+        for (trace, start) in off_thread(move || passing(&batch, &plan.rows)).await? {
+            see(trace, start);
         }
     }
     Ok(())
+}
+
+/// Trace and start of the rows that pass a test.
+fn passing(batch: &RecordBatch, rows: &RowTest) -> Vec<([u8; 16], i64)> {
+    let (traces, starts) = (binary(batch, TRACE_ID), int(batch, START_UNIX_NANO));
+    let (mut reader, mut values) = (Rows::new(batch, &rows.slots), Vec::new());
+    let mut passes = |row: usize| {
+        rows.test.as_ref().is_none_or(|test| {
+            reader.fill(row, &mut values);
+            test.holds(&values)
+        })
+    };
+    let found = (0..batch.num_rows()).filter(|row| passes(*row));
+    found.filter_map(|row| Some((traces.value(row).try_into().ok()?, starts.value(row)))).collect()
 }

@@ -6,7 +6,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use datafusion::common::DataFusionError;
 use futures::TryStreamExt;
 use tracelake_model::{Table, TenantId, UnixNano};
 use tracelake_storage::Snapshot;
@@ -22,6 +21,7 @@ use crate::traceql::plan::{Plan, single_condition};
 use crate::traceql::series::{Identity, Intervals, Measure, Measured, Series, apply, series, thin};
 use crate::traceql::slot::{Eval, SERVICE, Slots};
 use crate::traceql::tree::{Span, Trace};
+use crate::traceql::work::off_thread;
 
 /// Spans that one question measures.
 const SPANS_MAX: usize = 3_000_000;
@@ -78,8 +78,7 @@ pub(crate) async fn answer(engine: &Engine, tenant: &TenantId, ask: Ask) -> Resu
         thin(&mut found, ask.exemplars);
         found
     };
-    let found = tokio::task::spawn_blocking(work).await;
-    let found = found.map_err(|fault| Error::Engine(DataFusionError::External(Box::new(fault))))?;
+    let found = off_thread(work).await?;
     if found.len() > SERIES_MAX {
         let count = found.len();
         return Err(Error::Invalid(format!(
@@ -98,40 +97,43 @@ fn in_order(measures: HashMap<Identity, Measure>) -> Vec<Measure> {
 
 async fn measure(engine: &Engine, snapshot: &Arc<Snapshot>, ask: &Ask) -> Result<Measured, Error> {
     let fields = fields(&ask.query);
-    match single_condition(&ask.query.pipeline, &fields) {
-        Some(mut rows) => {
-            let mut meter = Meter::new(ask, &mut rows.slots);
-            let mut reader = SpanReader::new();
-            let scan = Scan {
-                columns: rows.columns(),
-                filter: rows.filter.clone(),
-                range: ask.intervals.range,
-                as_stored: true,
-                ..Scan::default()
-            };
-            let mut stream = engine.rows_at(snapshot, Table::Spans, scan).await?;
-            while let Some(batch) = stream.try_next().await? {
-                let mut outcome = Ok(());
-                reader.read(&batch, &rows.slots, |trace, span| {
-                    let counts = rows.test.as_ref().is_none_or(|test| test.holds(&span.values));
-                    if outcome.is_ok() {
-                        outcome = meter.see(trace, &span, counts);
-                    }
-                });
-                outcome?;
-            }
-            Ok(meter.measured)
-        }
-        None => whole(engine, snapshot, ask).await,
+    let Some(mut rows) = single_condition(&ask.query.pipeline, &fields) else {
+        return whole(engine, snapshot, ask).await;
+    };
+    let (mut meter, mut reader) = (Meter::new(ask, &mut rows.slots), SpanReader::new());
+    let scan = Scan {
+        columns: rows.columns(),
+        filter: rows.filter.clone(),
+        range: ask.intervals.range,
+        as_stored: true,
+        ..Scan::default()
+    };
+    let mut stream = engine.rows_at(snapshot, Table::Spans, scan).await?;
+    let rows = Arc::new(rows);
+    while let Some(batch) = stream.try_next().await? {
+        let rows = Arc::clone(&rows);
+        let work = move || {
+            let mut outcome = Ok(());
+            reader.read(&batch, &rows.slots, |trace, span| {
+                let counts = rows.test.as_ref().is_none_or(|test| test.holds(&span.values));
+                if outcome.is_ok() {
+                    outcome = meter.see(trace, &span, counts);
+                }
+            });
+            outcome.map(|()| (meter, reader))
+        };
+        (meter, reader) = off_thread(work).await??;
     }
+    Ok(meter.measured)
 }
 
 /// Reads whole traces.
 async fn whole(engine: &Engine, snapshot: &Arc<Snapshot>, ask: &Ask) -> Result<Measured, Error> {
     let mut plan = Plan::new(&ask.query.pipeline);
     let mut meter = Meter::new(ask, &mut plan.slots);
+    let plan = Arc::new(plan);
     let mut ids: HashSet<[u8; 16]> = HashSet::new();
-    candidates(engine, snapshot, &plan.rows, ask.intervals.range, |trace, _| {
+    candidates(engine, snapshot, &plan, ask.intervals.range, |trace, _| {
         if ids.len() <= TRACES_MAX {
             ids.insert(trace);
         }
@@ -144,10 +146,13 @@ async fn whole(engine: &Engine, snapshot: &Arc<Snapshot>, ask: &Ask) -> Result<M
     }
     let ids: Vec<[u8; 16]> = ids.into_iter().collect();
     for chunk in ids.chunks(CHUNK) {
-        for trace in traces(engine, snapshot, &plan, chunk).await? {
-            meter.see_trace(&plan, &trace)?;
-        }
-        tokio::task::yield_now().await;
+        let traces = traces(engine, snapshot, &plan, chunk).await?;
+        let plan = Arc::clone(&plan);
+        let work = move || {
+            let seen: Result<(), Error> = traces.iter().try_for_each(|trace| meter.see_trace(&plan, trace));
+            seen.map(|()| meter)
+        };
+        meter = off_thread(work).await??;
     }
     Ok(meter.measured)
 }

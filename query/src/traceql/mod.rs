@@ -12,6 +12,7 @@
 //! | `weaken.rs` `push.rs` `plan.rs` | what one row can tell, what a scan can apply, a query made ready |
 //! | `row.rs` `load.rs` `tree.rs` | values out of rows; whole traces; who is whose parent |
 //! | `structure.rs` `pipeline.rs` | structural operators; a pipeline over one trace |
+//! | `work.rs` | off the threads that others wait for |
 //! | `search.rs` | the newest traces of an answer |
 //! | `measure.rs` `series.rs` `compare.rs` | metrics queries: spans measured, series over time, `compare` |
 //! | `tags.rs` | which attributes and values there are |
@@ -50,3 +51,4 @@ mod token;
 pub(crate) mod tree;
 mod typing;
 mod weaken;
+mod work;

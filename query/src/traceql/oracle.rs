@@ -2,6 +2,7 @@
 //! parser's tree with the code under test, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::traceql::ast::{
     Aggregate, BinaryOp, FieldExpr, Form, Pipeline, Relation, Scalar, Spanset, SpansetOp, Stage,
@@ -77,11 +78,11 @@ impl Oracle<'_> {
                 Scope::Resource if &**name == "service.name" => Some(V::S(span.service.clone())),
                 Scope::Resource => span.resource.get(&**name).cloned(),
                 Scope::Any => {
-                    let of = |scope| self.field(at, &Field::Attribute { scope, name: name.clone() });
+                    let of = |scope| self.field(at, &Field::Attribute { scope, name: Arc::clone(name) });
                     of(Scope::Span).or_else(|| of(Scope::Resource))
                 }
                 Scope::Parent => {
-                    self.field(self.parent(at)?, &Field::Attribute { scope: Scope::Any, name: name.clone() })
+                    self.field(self.parent(at)?, &Field::Attribute { scope: Scope::Any, name: Arc::clone(name) })
                 }
                 _ => panic!("the generator makes no such scope"),
             },

@@ -84,7 +84,15 @@ impl<'a> Rows<'a> {
 
     /// The values of a row, by the places of the fields.
     pub(crate) fn values(&mut self, row: usize) -> Vec<Static> {
-        self.sources.iter_mut().map(|source| source.value(row)).collect()
+        let mut values = Vec::new();
+        self.fill(row, &mut values);
+        values
+    }
+
+    /// The same into a buffer that is used again.
+    pub(crate) fn fill(&mut self, row: usize, values: &mut Vec<Static>) {
+        values.clear();
+        values.extend(self.sources.iter_mut().map(|source| source.value(row)));
     }
 }
 

@@ -5,10 +5,10 @@
 //! traces with a row that might be of the answer; then these traces whole, which decides. It ends once no trace that is
 //! left could come before the ones that were found.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use datafusion::common::DataFusionError;
 use tracelake_model::{TenantId, TimeRange, UnixNano};
 use tracelake_storage::Snapshot;
 
@@ -22,6 +22,7 @@ use crate::traceql::pipeline::Set;
 use crate::traceql::plan::Plan;
 use crate::traceql::slot::{NAME, SERVICE, STATUS};
 use crate::traceql::tree::Trace;
+use crate::traceql::work::off_thread;
 use crate::view::newest::Newest;
 use crate::view::window::windows;
 
@@ -35,6 +36,9 @@ const CHUNK_MAX: usize = 1_000;
 
 /// Traces that one search reads whole; more are refused with the remedy.
 const TRACES_MAX: usize = 1_000_000;
+
+/// Spans shown in one answer.
+const SPANS_MAX: usize = 1_000_000;
 
 /// A question.
 #[derive(Clone, Debug)]
@@ -98,7 +102,7 @@ pub(crate) async fn search(engine: &Engine, tenant: &TenantId, ask: Ask) -> Resu
         }
     }
     let Search { mut found, given, ask, .. } = search;
-    found.sort_by_key(|(newest, trace)| (std::cmp::Reverse(*newest), trace.id));
+    found.sort_by_key(|(newest, trace)| (Reverse(*newest), trace.id));
     found.truncate(ask.limit);
     Ok(Answer { traces: found.into_iter().map(|(_, trace)| trace).collect(), inspected: given.len() })
 }
@@ -126,7 +130,7 @@ impl Search<'_> {
         loop {
             let mut newest = Newest::new(most);
             let given = &self.given;
-            candidates(self.engine, &self.snapshot, &self.plan.rows, window, |trace, start| {
+            candidates(self.engine, &self.snapshot, &self.plan, window, |trace, start| {
                 if !given.contains(&trace) {
                     newest.see(trace, start);
                 }
@@ -168,8 +172,18 @@ impl Search<'_> {
         self.given.extend(ids);
         let (plan, ask) = (Arc::clone(&self.plan), Arc::clone(&self.ask));
         let work = move || traces.iter().filter_map(|trace| found(&plan, &ask, trace)).collect::<Vec<_>>();
-        let found = tokio::task::spawn_blocking(work).await;
-        self.found.extend(found.map_err(|fault| Error::Engine(DataFusionError::External(Box::new(fault))))?);
+        self.found.extend(off_thread(work).await?);
+        // Only the first ones matter, however many more there are.
+        if self.found.len() > self.ask.limit.saturating_mul(2) {
+            self.found.sort_by_key(|(newest, trace)| (Reverse(*newest), trace.id));
+            self.found.truncate(self.ask.limit);
+        }
+        let shown: usize = self.found.iter().flat_map(|(_, trace)| &trace.sets).map(|set| set.spans.len()).sum();
+        if shown > SPANS_MAX {
+            return Err(Error::TooLarge(format!(
+                "the answer holds more than {SPANS_MAX} spans; ask for fewer traces (limit) or spans of each (spss)"
+            )));
+        }
         Ok(())
     }
 }

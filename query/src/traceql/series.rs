@@ -179,8 +179,9 @@ fn sample(function: &Function, intervals: &Intervals, cell: Option<&Cell>, quant
     let count = cell.map_or(0.0, |cell| cell.count);
     match function {
         Function::Rate => Some(count / intervals.seconds()),
-        Function::Histogram { .. } | Function::OverTime { kind: Aggregate::Count, .. } => Some(count),
-        Function::Compare { .. } => Some(count),
+        Function::Histogram { .. } | Function::Compare { .. } | Function::OverTime { kind: Aggregate::Count, .. } => {
+            Some(count)
+        }
         Function::Quantile { .. } => self::quantile(&cell?.values, quantile),
         Function::OverTime { kind: Aggregate::Min, .. } => Some(cell?.min),
         Function::OverTime { kind: Aggregate::Max, .. } => Some(cell?.max),

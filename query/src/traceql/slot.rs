@@ -1,6 +1,7 @@
 //! Expressions made ready to run: each field has a place among the values that are read of a span.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use regex::Regex;
 
@@ -72,7 +73,7 @@ pub(crate) fn of_parent(field: &Field) -> Option<Field> {
         Scope::ParentResource => Scope::Resource,
         _ => return None,
     };
-    Some(Field::Attribute { scope, name: name.clone() })
+    Some(Field::Attribute { scope, name: Arc::clone(name) })
 }
 
 /// An expression that runs over a span's values.

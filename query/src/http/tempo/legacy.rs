@@ -77,7 +77,7 @@ fn logfmt(text: &str) -> Result<Vec<(String, String)>, Error> {
         }
         let length = text[at..].find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(text.len() - at);
         let key = &text[at..at + length];
-        if key.is_empty() || text[at + length..].chars().next() != Some('=') {
+        if key.is_empty() || !text[at + length..].starts_with('=') {
             return Err(fault(at, "expected key=value"));
         }
         at += length + 1;

@@ -106,7 +106,7 @@ fn instant(text: &str, now: UnixNano) -> Option<UnixNano> {
 pub(crate) fn go_duration(text: &str) -> Option<i64> {
     use crate::http::parameter::parse_duration_ns;
     if let Ok(seconds) = text.parse::<f64>() {
-        return (seconds >= 0.0 && seconds < 9.2e9).then(|| (seconds * 1e9).round() as i64);
+        return (0.0..9.2e9).contains(&seconds).then(|| (seconds * 1e9).round() as i64);
     }
     let (mut total, mut rest) = (0_i64, text);
     while !rest.is_empty() {
