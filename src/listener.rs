@@ -43,7 +43,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// A door whose address is taken and that does not serve yet.
 pub(crate) struct Listener {
-    /// `otlp-grpc`, `otlp-http` or `http`.
+    /// `otlp-grpc`, `otlp-http`, `http` ...
     name: &'static str,
     socket: TcpListener,
     tls: Option<TlsAcceptor>,

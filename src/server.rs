@@ -69,6 +69,8 @@ struct Doors {
     otlp_grpc: Option<Listener>,
     otlp_http: Option<Listener>,
     http: Option<Listener>,
+    zipkin: Option<Listener>,
+    jaeger_http: Option<Listener>,
 }
 
 impl Doors {
@@ -78,13 +80,18 @@ impl Doors {
             otlp_grpc: Listener::bind("otlp-grpc", &config.listen.otlp_grpc, tls.as_ref()).await?,
             otlp_http: Listener::bind("otlp-http", &config.listen.otlp_http, tls.as_ref()).await?,
             http: Listener::bind("http", &config.listen.http, tls.as_ref()).await?,
+            zipkin: Listener::bind("zipkin", &config.listen.zipkin, tls.as_ref()).await?,
+            jaeger_http: Listener::bind("jaeger-http", &config.listen.jaeger_http, tls.as_ref()).await?,
         })
     }
 
-    /// `listening otlp_grpc=127.0.0.1:4317 otlp_http=... http=...`, for people and programs that start us.
+    /// `listening otlp_grpc=127.0.0.1:4317 otlp_http=... http=...`, for people and programs that start us. Doors that
+    /// are open only when asked for are named only then.
     fn line(&self) -> Result<String, Error> {
         let mut line = "listening".to_owned();
-        for (name, door) in [("otlp_grpc", &self.otlp_grpc), ("otlp_http", &self.otlp_http), ("http", &self.http)] {
+        let usual = [("otlp_grpc", &self.otlp_grpc), ("otlp_http", &self.otlp_http), ("http", &self.http)];
+        let others = [("zipkin", &self.zipkin), ("jaeger_http", &self.jaeger_http)];
+        for (name, door) in usual.into_iter().chain(others.into_iter().filter(|(_, door)| door.is_some())) {
             let address = match door {
                 None => "off".to_owned(),
                 Some(door) => {
@@ -109,9 +116,17 @@ impl Doors {
             let router = guarded(house.ingest.grpc_router(), Door::OtlpGrpc);
             serving.spawn(door.serve(router, draining.clone(), Arc::clone(&receives)));
         }
+        let (zipkin, jaeger) = (house.ingest.zipkin_router(), house.ingest.jaeger_router());
         if let Some(door) = self.otlp_http {
-            let router = guarded(house.ingest.http_router(), Door::OtlpHttp);
-            serving.spawn(door.serve(router, draining.clone(), receives));
+            let others = guarded(zipkin.clone().merge(jaeger.clone()), Door::Foreign);
+            // What is nowhere is answered in the words of the router that comes last.
+            let router = others.merge(guarded(house.ingest.http_router(), Door::OtlpHttp));
+            serving.spawn(door.serve(router, draining.clone(), Arc::clone(&receives)));
+        }
+        for (door, router) in [(self.zipkin, zipkin), (self.jaeger_http, jaeger)] {
+            if let Some(door) = door {
+                serving.spawn(door.serve(guarded(router, Door::Foreign), draining.clone(), Arc::clone(&receives)));
+            }
         }
         if let Some(door) = self.http {
             let api = guarded(api_router(house), Door::Api);

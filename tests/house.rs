@@ -21,6 +21,8 @@ pub(crate) struct House {
     extra: Vec<String>,
     environment: Vec<(String, String)>,
     client: reqwest::Client,
+    /// The line that names the addresses.
+    line: String,
     /// Address of the OTLP/gRPC door.
     pub(crate) grpc: String,
     /// Address of the OTLP/HTTP door.
@@ -63,12 +65,13 @@ impl House {
         };
         // Keeps the pipe drained, so that a chatty server never blocks on it.
         std::thread::spawn(move || lines.for_each(drop));
-        let address = |door: &str| {
-            let found = line.split(' ').find_map(|word| word.strip_prefix(door)?.strip_prefix('='));
-            found.unwrap_or_else(|| panic!("no {door} in {line:?}")).to_owned()
-        };
-        let (grpc, otlp, api) = (address("otlp_grpc"), address("otlp_http"), address("http"));
-        House { child, folder, extra, environment, client: client(), grpc, otlp, api }
+        let [grpc, otlp, api] = ["otlp_grpc", "otlp_http", "http"].map(|door| address(&line, door));
+        House { child, folder, extra, environment, client: client(), line, grpc, otlp, api }
+    }
+
+    /// Address of a door that a flag opened.
+    pub(crate) fn door(&self, name: &str) -> String {
+        address(&self.line, name)
     }
 
     /// The data directory.
@@ -175,6 +178,12 @@ impl Drop for House {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The address of a door in the line that the server began with.
+fn address(line: &str, door: &str) -> String {
+    let found = line.split(' ').find_map(|word| word.strip_prefix(door)?.strip_prefix('='));
+    found.unwrap_or_else(|| panic!("no {door} in {line:?}")).to_owned()
 }
 
 /// A plain HTTP client.

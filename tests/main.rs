@@ -11,6 +11,7 @@
 //! | `full.rs` | a real disk that fills up: refusals with a time, queries, acceptance again without a restart |
 //! | `backup.rs` | a backup under load restores to what was acknowledged before it; damage is told and set aside |
 //! | `otlp.rs` | bad input gets the right code on every door and takes nothing valid with it |
+//! | `foreign.rs` | Zipkin's and Jaeger's clients send to their doors; what they sent is found like any other |
 //! | `operate.rs` | what an operator gets wrong is told in one clear sentence |
 //! | `alerting.rs` | a keyword reaches a webhook once, signed, and survives a kill |
 //! | `erase.rs` | what is erased is gone for every reader, what is held stays; odd times do no harm |
@@ -25,6 +26,7 @@ mod backup;
 mod browser;
 mod crash;
 mod erase;
+mod foreign;
 mod full;
 mod house;
 mod object;

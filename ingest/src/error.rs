@@ -17,7 +17,7 @@ pub enum Error {
     /// The bytes are not what they claim to be.
     #[error("the request is not valid {format}: {detail}")]
     Malformed {
-        /// `protobuf` or `OTLP/JSON`.
+        /// `protobuf`, `OTLP/JSON`, `Jaeger Thrift` ...
         format: &'static str,
         /// What is wrong and where.
         detail: String,
@@ -44,8 +44,13 @@ pub enum Error {
         setting: &'static str,
     },
     /// A content type this door does not speak.
-    #[error("content type {0:?} is not supported; use application/x-protobuf or application/json")]
-    ContentType(String),
+    #[error("content type {found:?} is not supported; use {spoken}")]
+    ContentType {
+        /// As sent, without parameters.
+        found: String,
+        /// What the door speaks.
+        spoken: &'static str,
+    },
     /// A content encoding this door does not speak.
     #[error("encoding {0:?} is not supported; use gzip, zstd, deflate or identity")]
     Encoding(String),
@@ -86,6 +91,9 @@ pub enum Error {
     /// The body stopped coming.
     #[error("no byte of the body came for {0} s; send it in one go")]
     Stalled(u64),
+    /// Of a request in another protocol than OTLP, whose answers cannot count, no record could be kept.
+    #[error("nothing was kept: {0}")]
+    Records(String),
     /// The sink did not take it.
     #[error(transparent)]
     Sink(Refusal),
@@ -106,9 +114,9 @@ impl Error {
     /// What kind of failure this is.
     pub fn kind(&self) -> Fault {
         match self {
-            Self::Malformed { .. } | Self::Compression { .. } | Self::Body(_) => Fault::Invalid,
+            Self::Malformed { .. } | Self::Compression { .. } | Self::Body(_) | Self::Records(_) => Fault::Invalid,
             Self::TooLarge { .. } => Fault::TooLarge,
-            Self::ContentType(_) | Self::Encoding(_) => Fault::Unsupported,
+            Self::ContentType { .. } | Self::Encoding(_) => Fault::Unsupported,
             Self::InFlight { .. } | Self::Share { .. } | Self::Rate { .. } => Fault::Overloaded,
             Self::Forbidden => Fault::Forbidden,
             Self::Stalled(_) => Fault::Timeout,
@@ -125,7 +133,7 @@ impl Error {
             Self::Compression { .. } => Reason::Compression,
             Self::Body(_) => Reason::Body,
             Self::TooLarge { .. } => Reason::TooLarge,
-            Self::ContentType(_) => Reason::ContentType,
+            Self::ContentType { .. } => Reason::ContentType,
             Self::Encoding(_) => Reason::Encoding,
             Self::Frame(_) => Reason::Frame,
             Self::InFlight { .. } => Reason::InFlight,
@@ -133,6 +141,7 @@ impl Error {
             Self::Rate { .. } => Reason::Rate,
             Self::Forbidden => Reason::Forbidden,
             Self::Stalled(_) => Reason::Stalled,
+            Self::Records(_) => Reason::Records,
             Self::Sink(_) => Reason::Sink,
             Self::Decoder { .. } | Self::Defect(_) => Reason::Defect,
         }
@@ -169,13 +178,14 @@ pub(crate) enum Reason {
     Rate,
     Forbidden,
     Stalled,
+    Records,
     Sink,
     Defect,
 }
 
 impl Reason {
     /// Each with its word.
-    pub(crate) const ALL: [(Self, &'static str); 14] = [
+    pub(crate) const ALL: [(Self, &'static str); 15] = [
         (Self::Malformed, "malformed"),
         (Self::Compression, "compression"),
         (Self::Body, "body"),
@@ -188,6 +198,7 @@ impl Reason {
         (Self::Rate, "rate"),
         (Self::Forbidden, "forbidden"),
         (Self::Stalled, "stalled"),
+        (Self::Records, "records"),
         (Self::Sink, "sink"),
         (Self::Defect, "defect"),
     ];

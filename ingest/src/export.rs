@@ -1,4 +1,5 @@
-//! One request's way from its body to the sink, the same for every door.
+//! One request's way from its body to the sink, the same for every door. What is not OTLP becomes OTLP on the way, and
+//! is stored, counted and recognised as a repetition in that form.
 //!
 //! Deliberately knows neither HTTP nor gRPC: doors turn what comes back into their answers.
 
@@ -19,6 +20,7 @@ use crate::body::inflate;
 use crate::config::Config;
 use crate::decode::{self, Context, Decoded};
 use crate::error::Error;
+use crate::foreign::draft::{Translated, Translator};
 use crate::otlp::partial::Refused;
 use crate::stats::{Outcome, Protocol, Stats, Work};
 
@@ -26,6 +28,8 @@ use crate::stats::{Outcome, Protocol, Stats, Work};
 const INLINE_BYTES_MAX: usize = 32 << 10;
 /// The same for compressed bodies, which unfold.
 const INLINE_COMPRESSED_BYTES_MAX: usize = 2 << 10;
+/// The same for bodies that become OTLP first.
+const INLINE_FOREIGN_BYTES_MAX: usize = 8 << 10;
 
 /// What all doors share.
 pub(crate) struct Export {
@@ -49,17 +53,43 @@ pub(crate) struct Door {
 }
 
 /// A body received whole.
+pub(crate) struct Received {
+    /// How the bytes are compressed.
+    pub(crate) encoding: Encoding,
+    /// The bytes as sent.
+    pub(crate) payload: Bytes,
+    /// The bytes in flight that the request holds.
+    pub(crate) permit: Permit,
+}
+
+/// A request to be taken.
 pub(crate) struct Inbound {
     /// Whose.
     pub(crate) tenant: TenantId,
-    /// How the bytes are written.
+    /// How the bytes are written, or will be once they are OTLP.
     pub(crate) content_type: ContentType,
     /// How the bytes are compressed.
     pub(crate) encoding: Encoding,
     /// The bytes as sent.
     pub(crate) payload: Bytes,
+    /// What turns the plain bytes into OTLP; `None` where they are.
+    pub(crate) translator: Option<Translator>,
     /// The bytes in flight that this request holds.
     pub(crate) permit: Permit,
+}
+
+impl Inbound {
+    /// A request that speaks OTLP.
+    pub(crate) fn otlp(tenant: TenantId, content_type: ContentType, received: Received) -> Self {
+        let Received { encoding, payload, permit } = received;
+        Self { tenant, content_type, encoding, payload, translator: None, permit }
+    }
+
+    /// A request in another protocol.
+    pub(crate) fn foreign(tenant: TenantId, translator: Translator, received: Received) -> Self {
+        let otlp = Self::otlp(tenant, ContentType::Protobuf, received);
+        Self { translator: Some(translator), ..otlp }
+    }
 }
 
 impl Export {
@@ -110,9 +140,14 @@ impl Export {
     /// Decompresses, decodes and stores one request; returns once it is durable.
     pub(crate) async fn export(&self, door: Door, inbound: Inbound) -> Result<Refused, Error> {
         self.stats.bytes(door.signal, door.protocol, inbound.payload.len());
+        let foreign = inbound.translator.is_some();
         let prepared = self.prepare(door, inbound).await?;
         let Prepared { request, refused, mut permit } = prepared;
         let accepted: u64 = request.header.accepted.iter().map(|(_, rows)| u64::from(*rows)).sum();
+        if foreign && accepted == 0 && refused.total() > 0 {
+            self.stats.records(door.signal, door.protocol, 0, refused.total());
+            return Err(Error::Records(refused.message(door.signal)));
+        }
         let mut outcome = Outcome::Accepted;
         let mut stored = accepted;
         if accepted > 0 {
@@ -141,8 +176,9 @@ impl Export {
             received: self.clock.now(),
             limits: self.config.limits,
         };
-        let inline_max = match inbound.encoding {
-            Encoding::Identity => INLINE_BYTES_MAX,
+        let inline_max = match (inbound.encoding, inbound.translator) {
+            (Encoding::Identity, None) => INLINE_BYTES_MAX,
+            (Encoding::Identity, Some(_)) => INLINE_FOREIGN_BYTES_MAX,
             _ => INLINE_COMPRESSED_BYTES_MAX,
         };
         let job = Job { door, context, inline: inbound.payload.len() <= inline_max, stats: Arc::clone(&self.stats) };
@@ -190,10 +226,19 @@ struct Prepared {
 
 /// Tells how many bytes there were once they are decompressed.
 fn prepare(context: Context, inbound: Inbound, plain_bytes: &mut u64) -> Result<Prepared, Error> {
-    let Inbound { tenant, content_type, encoding, payload, mut permit } = inbound;
-    let plain = inflate(encoding, &payload, context.limits.request_bytes, |bytes| permit.inflate(bytes))?;
+    let Inbound { tenant, content_type, mut encoding, mut payload, translator, mut permit } = inbound;
+    let mut plain = inflate(encoding, &payload, context.limits.request_bytes, |bytes| permit.inflate(bytes))?;
     *plain_bytes = plain.len() as u64;
-    let Decoded { batches, refused, timed } = decode::decode(context, &plain)?;
+    let mut untranslated = Refused::default();
+    if let Some(translate) = translator {
+        let Translated { otlp, refused } = translate(&context.limits, &plain)?;
+        // What was sent goes before more is made of it, so that only growth is held besides.
+        let grown = otlp.len().saturating_sub(plain.len());
+        (payload, plain, encoding, untranslated) = (otlp.clone(), otlp, Encoding::Identity, refused);
+        permit.inflate(grown as u64)?;
+    }
+    let Decoded { batches, mut refused, timed } = decode::decode(context, &plain)?;
+    refused.merge(untranslated);
     let rows = |batch: &tracelake_model::Batch| u32::try_from(batch.row_count()).unwrap_or(u32::MAX);
     let header = Header {
         hash: timed.then(|| hash(&tenant, context.signal, &plain)),

@@ -11,9 +11,10 @@ use tracelake_model::{Clock, Sample, Sink};
 
 use crate::config::Config;
 use crate::export::Export;
+use crate::foreign::{jaeger, zipkin};
 use crate::otlp::{grpc, http};
 
-/// The OTLP doors over one sink. Cheap to share.
+/// The doors over one sink. Cheap to share.
 pub struct Ingest {
     export: Arc<Export>,
 }
@@ -24,9 +25,10 @@ impl Ingest {
         Arc::new(Ingest { export: Arc::new(Export::new(config, sink, clock)) })
     }
 
-    /// Routes of the OTLP/gRPC port. An unknown service answers `UNIMPLEMENTED`; health asks for no caller.
+    /// Routes of the OTLP/gRPC port, Jaeger's collector service among them. An unknown service answers `UNIMPLEMENTED`;
+    /// health asks for no caller.
     pub fn grpc_router(self: &Arc<Self>) -> Router {
-        grpc::router(&self.export)
+        grpc::router(&self.export, &[jaeger::grpc::POST_SPANS])
     }
 
     /// Routes of the OTLP/HTTP port, without a fallback. `OPTIONS` is a browser's preflight and asks for no caller.
@@ -37,6 +39,16 @@ impl Ingest {
     /// A connection of one of the doors worked for so long: what of that is not decoding counts as receiving.
     pub fn note_work(&self, spent: Duration) {
         self.export.note_work(spent);
+    }
+
+    /// Zipkin's route `POST /api/v2/spans`, without a fallback. `OPTIONS` is a browser's preflight.
+    pub fn zipkin_router(self: &Arc<Self>) -> Router {
+        zipkin::http::router(&self.export)
+    }
+
+    /// Jaeger's route `POST /api/traces` (Thrift over HTTP), without a fallback.
+    pub fn jaeger_router(self: &Arc<Self>) -> Router {
+        jaeger::http::router(&self.export)
     }
 
     /// The wing's own figures.

@@ -16,6 +16,19 @@ pub(crate) enum Protocol {
     Grpc,
     /// OTLP/HTTP.
     Http,
+    /// Zipkin v2 over HTTP; spans only.
+    Zipkin,
+    /// Jaeger over HTTP and gRPC; spans only.
+    Jaeger,
+}
+
+impl Protocol {
+    const ALL: [(Self, &'static str); 4] =
+        [(Self::Grpc, "grpc"), (Self::Http, "http"), (Self::Zipkin, "zipkin"), (Self::Jaeger, "jaeger")];
+
+    fn carries(self, signal: Signal) -> bool {
+        signal == Signal::Traces || matches!(self, Self::Grpc | Self::Http)
+    }
 }
 
 /// How a request ended.
@@ -52,7 +65,6 @@ impl Outcome {
     }
 }
 
-const PROTOCOLS: [(Protocol, &str); 2] = [(Protocol::Grpc, "grpc"), (Protocol::Http, "http")];
 const SIGNALS: [Signal; 4] = [Signal::Traces, Signal::Logs, Signal::Metrics, Signal::Audit];
 
 #[derive(Debug, Default)]
@@ -67,7 +79,7 @@ struct Counts {
 /// Counters of the wing.
 #[derive(Debug)]
 pub(crate) struct Stats {
-    counts: [[Counts; PROTOCOLS.len()]; SIGNALS.len()],
+    counts: [[Counts; Protocol::ALL.len()]; SIGNALS.len()],
     refusals: [AtomicU64; Reason::ALL.len()],
     receive: Receive,
     decode: Stage,
@@ -141,7 +153,7 @@ impl Stats {
     pub(crate) fn samples(&self, figures: Figures) -> Vec<Sample> {
         let mut samples = [self.receive.samples(), self.decode.samples()].concat();
         for signal in SIGNALS {
-            for (protocol, name) in PROTOCOLS {
+            for (protocol, name) in Protocol::ALL.into_iter().filter(|(protocol, _)| protocol.carries(signal)) {
                 let label = |sample: Sample| sample.label("signal", signal.as_str()).label("protocol", name);
                 let counts = self.counts(signal, protocol);
                 samples.extend(counts.samples().into_iter().map(label));

@@ -60,7 +60,7 @@ impl Gate {
 
 /// The layer's function: for `axum::middleware::from_fn_with_state`.
 pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let is_preflight = request.method() == Method::OPTIONS && guard.door == Door::OtlpHttp;
+    let is_preflight = request.method() == Method::OPTIONS && matches!(guard.door, Door::OtlpHttp | Door::Foreign);
     let is_health = guard.door == Door::OtlpGrpc && request.uri().path().starts_with("/grpc.health.v1.Health/");
     if is_preflight || is_health {
         return next.run(request).await;
@@ -145,6 +145,9 @@ mod tests {
         assert!(body.contains("\"code\":16"), "{body}");
         let (status, headers, _) = ask(router(Door::OtlpHttp, true), Request::builder().uri("/who")).await;
         assert_eq!((status, headers["content-type"].as_bytes()), (401, b"application/x-protobuf".as_slice()));
+        let (status, headers, body) = ask(router(Door::Foreign, true), Request::builder().uri("/who")).await;
+        assert_eq!((status, headers["content-type"].as_bytes()), (401, b"text/plain; charset=utf-8".as_slice()));
+        assert!(body.contains("Authorization: Bearer"), "{body}");
         let (_, headers, _) = ask(router(Door::Api, true), Request::builder().uri("/who")).await;
         assert_eq!(headers["content-type"], "application/problem+json");
         assert!(headers.contains_key("www-authenticate"));
@@ -154,8 +157,10 @@ mod tests {
     async fn probes_and_preflights_need_no_credential() {
         let probe = Request::builder().method("POST").uri("/grpc.health.v1.Health/Check");
         assert_eq!(ask(router(Door::OtlpGrpc, true), probe).await.2, "serving");
-        let preflight = Request::builder().method("OPTIONS").uri("/who");
-        assert_eq!(ask(router(Door::OtlpHttp, true), preflight).await.0, 405);
+        for door in [Door::OtlpHttp, Door::Foreign] {
+            let preflight = Request::builder().method("OPTIONS").uri("/who");
+            assert_eq!(ask(router(door, true), preflight).await.0, 405);
+        }
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! A refusal in the words of each door's protocol: gRPC trailers, `google.rpc.Status`, or a problem body.
+//! A refusal in the words of each door's protocol: gRPC trailers, `google.rpc.Status`, a problem body, or plain text.
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -12,6 +12,8 @@ use tracelake_model::{Fault, Problem};
 pub(crate) enum Door {
     OtlpGrpc,
     OtlpHttp,
+    /// Zipkin, Jaeger: what answers in plain text.
+    Foreign,
     Api,
 }
 
@@ -29,6 +31,7 @@ pub(crate) fn refuse(door: Door, request: &HeaderMap, fault: Fault, detail: &str
     let mut response = match door {
         Door::OtlpGrpc => return refuse_grpc(fault, detail),
         Door::OtlpHttp => refuse_otlp(request, fault, detail),
+        Door::Foreign => with_body("text/plain; charset=utf-8", format!("{detail}\n").into_bytes()),
         Door::Api => {
             let body = serde_json::to_vec(&Problem::new(fault, detail)).unwrap_or_default();
             with_body("application/problem+json", body)

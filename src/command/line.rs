@@ -20,6 +20,7 @@ pub(crate) const VERSION: &str =
     args_conflicts_with_subcommands = true,
     after_help = "Examples:
   tracelake                                    serve on 4317 (OTLP/gRPC), 4318 (OTLP/HTTP), 4319 (pages and API)
+  tracelake --listen-zipkin 127.0.0.1          and take Zipkin's spans on 9411
   tracelake --data-dir /var/lib/tracelake      keep the data elsewhere
   tracelake demo                               a synthetic shop sends to the server, see http://127.0.0.1:4319
   tracelake sql 'SELECT count(*) FROM spans'   ask the running server
@@ -139,6 +140,12 @@ pub(crate) struct ConfigArgs {
     /// Address of pages and API or off, default 127.0.0.1:4319; environment: TRACELAKE_LISTEN_HTTP
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen_http: Option<String>,
+    /// Zipkin's own door (a host; the usual port is 9411), default off; 4318 takes Zipkin's spans too; environment: TRACELAKE_LISTEN_ZIPKIN
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen_zipkin: Option<String>,
+    /// Jaeger's own door, Thrift over HTTP (a host; the usual port is 14268), default off; 4318 takes Jaeger's spans too; environment: TRACELAKE_LISTEN_JAEGER_HTTP
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen_jaeger_http: Option<String>,
     /// Allow addresses beyond loopback without authentication
     #[arg(long)]
     pub(crate) insecure: bool,
@@ -343,6 +350,8 @@ impl ConfigArgs {
             ("listen", "otlp_grpc", &self.listen_otlp_grpc),
             ("listen", "otlp_http", &self.listen_otlp_http),
             ("listen", "http", &self.listen_http),
+            ("listen", "zipkin", &self.listen_zipkin),
+            ("listen", "jaeger_http", &self.listen_jaeger_http),
         ];
         flags.extend(given.into_iter().filter_map(|(section, key, text)| Some((section, key, text.clone()?))));
         if self.insecure {

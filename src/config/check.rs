@@ -21,8 +21,7 @@ pub(crate) fn check(config: &mut Config) -> Vec<String> {
 
 /// Whether only this machine reaches the server and nobody is asked for a credential.
 pub(crate) fn is_private(config: &Config) -> bool {
-    let doors = [&config.listen.otlp_grpc, &config.listen.otlp_http, &config.listen.http];
-    config.tokens_file.is_none() && doors.iter().all(|door| door.is_local())
+    config.tokens_file.is_none() && config.listen.doors().iter().all(|(_, address)| address.is_local())
 }
 
 fn tls_problem(config: &Config) -> Option<String> {
@@ -37,8 +36,7 @@ fn open_door_problem(config: &Config) -> Option<String> {
     if config.tokens_file.is_some() || config.listen.insecure {
         return None;
     }
-    let listen = &config.listen;
-    let doors = [("otlp_grpc", &listen.otlp_grpc), ("otlp_http", &listen.otlp_http), ("http", &listen.http)];
+    let doors = config.listen.doors();
     let open: Vec<_> = doors
         .iter()
         .filter(|(_, address)| !address.is_local())

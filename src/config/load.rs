@@ -393,6 +393,10 @@ mod tests {
         };
         check("", false);
         check("auth = { tokens_file = \"tokens.toml\" }", true);
+        for (door, port) in [("zipkin", 9411), ("jaeger_http", 14268)] {
+            let told = load_parts("", &[], &[("listen", door, "0.0.0.0")]).expect_err("refused").to_string();
+            assert!(told.contains(&format!("listen.{door} = 0.0.0.0:{port}")), "{told}");
+        }
         assert!(load_parts("", &[], &[("listen", "http", ":4319"), ("listen", "insecure", "true")]).is_ok());
     }
 

@@ -45,8 +45,23 @@ pub(crate) struct Listen {
     pub(crate) otlp_grpc: Address,
     pub(crate) otlp_http: Address,
     pub(crate) http: Address,
+    pub(crate) zipkin: Address,
+    pub(crate) jaeger_http: Address,
     /// Listen beyond loopback without authentication.
     pub(crate) insecure: bool,
+}
+
+impl Listen {
+    /// Every door's key and address.
+    pub(crate) fn doors(&self) -> [(&'static str, &Address); 5] {
+        [
+            ("otlp_grpc", &self.otlp_grpc),
+            ("otlp_http", &self.otlp_http),
+            ("http", &self.http),
+            ("zipkin", &self.zipkin),
+            ("jaeger_http", &self.jaeger_http),
+        ]
+    }
 }
 
 /// PEM files; both or none.
@@ -90,7 +105,14 @@ impl Default for Config {
         Self {
             data_dir: PathBuf::from("./tracelake-data"),
             tenant_default: TenantId::default(),
-            listen: Listen { otlp_grpc: local(4317), otlp_http: local(4318), http: local(4319), insecure: false },
+            listen: Listen {
+                otlp_grpc: local(4317),
+                otlp_http: local(4318),
+                http: local(4319),
+                zipkin: Address::Off,
+                jaeger_http: Address::Off,
+                insecure: false,
+            },
             ingest: tracelake_ingest::Config::default(),
             storage: tracelake_storage::Config::default(),
             query: tracelake_query::Config::default(),
@@ -155,13 +177,13 @@ pub(crate) const TOP: &[Setting] = &[
 pub(crate) const LISTEN: &[Setting] = &[
     Setting {
         key: "otlp_grpc",
-        doc: "OTLP over gRPC.",
+        doc: "OTLP over gRPC, and Jaeger's PostSpans.",
         show: |config| quote(&config.listen.otlp_grpc),
         set: |config, text| Address::parse(text).map(|address| config.listen.otlp_grpc = address),
     },
     Setting {
         key: "otlp_http",
-        doc: "OTLP over HTTP.",
+        doc: "OTLP over HTTP, and the routes of Zipkin and Jaeger.",
         show: |config| quote(&config.listen.otlp_http),
         set: |config, text| Address::parse(text).map(|address| config.listen.otlp_http = address),
     },
@@ -170,6 +192,18 @@ pub(crate) const LISTEN: &[Setting] = &[
         doc: "Web pages, API, health and self-metrics.",
         show: |config| quote(&config.listen.http),
         set: |config, text| Address::parse(text).map(|address| config.listen.http = address),
+    },
+    Setting {
+        key: "zipkin",
+        doc: "Zipkin v2 alone, where clients cannot be sent to otlp_http: host or host:port, usually port 9411.",
+        show: |config| quote(&config.listen.zipkin),
+        set: |config, text| Address::parse_usual(text, 9411).map(|address| config.listen.zipkin = address),
+    },
+    Setting {
+        key: "jaeger_http",
+        doc: "Jaeger Thrift over HTTP alone, where clients cannot be sent to otlp_http: host or host:port, usually port 14268.",
+        show: |config| quote(&config.listen.jaeger_http),
+        set: |config, text| Address::parse_usual(text, 14268).map(|address| config.listen.jaeger_http = address),
     },
     Setting {
         key: "insecure",

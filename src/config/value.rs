@@ -119,6 +119,16 @@ impl Address {
         Ok(Self::At { host, port })
     }
 
+    /// The same for a door that its protocol gives a usual port: a host alone means that one.
+    pub(crate) fn parse_usual(text: &str, port: u16) -> Result<Self, String> {
+        let alone = match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            Some(inner) => inner.parse::<std::net::Ipv6Addr>().ok().map(|ip| ip.to_string()),
+            None if text.is_empty() || text == "off" || text.contains(':') => None,
+            None => Some(text.to_owned()),
+        };
+        alone.map_or_else(|| Self::parse(text), |host| Ok(Self::At { host, port }))
+    }
+
     /// Whether only this machine can reach the door. Closed doors count as such.
     pub(crate) fn is_local(&self) -> bool {
         match self {
@@ -169,6 +179,23 @@ mod tests {
         }
         for bad in ["", "4317", "host", "::1:4317", "[::1]", "[x]:1", "host:70000", "on"] {
             assert!(Address::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_door_with_a_usual_port_takes_a_host_alone() {
+        let check = |text: &str, expected: &str| {
+            let address = Address::parse_usual(text, 9411).map(|address| address.to_string());
+            assert_eq!(address.as_deref(), Ok(expected), "{text}");
+        };
+        check("off", "off");
+        check("127.0.0.1", "127.0.0.1:9411");
+        check("collector.example", "collector.example:9411");
+        check("[::1]", "[::1]:9411");
+        check("127.0.0.1:0", "127.0.0.1:0");
+        check("[::1]:80", "[::1]:80");
+        for bad in ["", "::1", "[x]", "host:port"] {
+            assert!(Address::parse_usual(bad, 9411).is_err(), "{bad}");
         }
     }
 

@@ -1,4 +1,5 @@
-//! OTLP/gRPC: the three unary `Export` methods as plain HTTP/2 routes, and `grpc.health.v1`.
+//! OTLP/gRPC: the three unary `Export` methods as plain HTTP/2 routes, and `grpc.health.v1`. Unary methods of other
+//! protocols that take spans stand beside them.
 //!
 //! Written on HTTP/2 itself, so that the bytes reach the WAL as they were sent (compressed if they were), decompression
 //! is ours and bounded, and every refusal has the code that OTLP asks for. Success is one framed message and trailers;
@@ -26,7 +27,9 @@ use tracelake_model::{Caller, ContentType, Encoding, Signal};
 
 use crate::body;
 use crate::error::Error;
-use crate::export::{Door, Export, Inbound};
+use crate::export::{Door, Export, Inbound, Received};
+use crate::foreign::draft::Translator;
+use crate::intake::warn_of;
 use crate::otlp::frame;
 use crate::otlp::partial::Refused;
 use crate::otlp::status::{failure_protobuf, success_protobuf};
@@ -42,31 +45,48 @@ const ACCEPTED: HeaderValue = HeaderValue::from_static("identity,gzip,zstd,defla
 /// gRPC code of a method or encoding that is not there.
 const UNIMPLEMENTED: i32 = 12;
 
-const SERVICES: [(&str, Signal); 3] = [
-    ("opentelemetry.proto.collector.trace.v1.TraceService", Signal::Traces),
-    ("opentelemetry.proto.collector.logs.v1.LogsService", Signal::Logs),
-    ("opentelemetry.proto.collector.metrics.v1.MetricsService", Signal::Metrics),
+/// One unary method.
+#[derive(Clone, Copy)]
+pub(crate) struct Unary {
+    /// The service's full name.
+    pub(crate) service: &'static str,
+    /// The method's name.
+    pub(crate) name: &'static str,
+    /// What it sends, and as what it counts.
+    pub(crate) door: Door,
+    /// What turns its message into OTLP; its answer is then an empty message.
+    pub(crate) translator: Option<Translator>,
+}
+
+const fn otlp(service: &'static str, signal: Signal) -> Unary {
+    Unary { service, name: "Export", door: Door { signal, protocol: Protocol::Grpc }, translator: None }
+}
+
+const UNARIES: [Unary; 3] = [
+    otlp("opentelemetry.proto.collector.trace.v1.TraceService", Signal::Traces),
+    otlp("opentelemetry.proto.collector.logs.v1.LogsService", Signal::Logs),
+    otlp("opentelemetry.proto.collector.metrics.v1.MetricsService", Signal::Metrics),
 ];
 
-/// Routes of the OTLP/gRPC door.
-pub(crate) fn router(export: &Arc<Export>) -> Router {
+/// Routes of the OTLP/gRPC door, and of `others` beside it.
+pub(crate) fn router(export: &Arc<Export>, others: &[Unary]) -> Router {
     let mut router = Router::new();
-    for (service, signal) in SERVICES {
-        let receive = move |state: State<Arc<Export>>, caller: Extension<Caller>, request: Request| {
-            receive(signal, state, caller, request)
+    for unary in UNARIES.iter().chain(others).copied() {
+        let take = move |state: State<Arc<Export>>, caller: Extension<Caller>, request: Request| {
+            take(unary, state, caller, request)
         };
-        router = router.route(&format!("/{service}/Export"), post(receive));
+        router = router.route(&format!("/{}/{}", unary.service, unary.name), post(take));
     }
     let router = router.with_state(Arc::clone(export));
-    router.route_service("/grpc.health.v1.Health/{method}", health()).fallback(unknown)
+    router.route_service("/grpc.health.v1.Health/{method}", health(others)).fallback(unknown)
 }
 
 /// Health of the whole server (the empty name) and of each service; all serve for as long as the process listens.
-fn health() -> HealthServer<HealthService> {
+fn health(others: &[Unary]) -> HealthServer<HealthService> {
     let reporter = HealthReporter::new();
-    for (service, _) in SERVICES {
+    for unary in UNARIES.iter().chain(others) {
         // Nobody else holds the reporter's lock, so this is done at once.
-        let set = reporter.set_service_status(service, ServingStatus::Serving).now_or_never();
+        let set = reporter.set_service_status(unary.service, ServingStatus::Serving).now_or_never();
         debug_assert!(set.is_some(), "the reporter's lock is free");
     }
     HealthServer::new(HealthService::from_health_reporter(reporter))
@@ -78,11 +98,15 @@ async fn unknown(request: Request) -> Response {
     if request.method() != Method::POST {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    refusal(UNIMPLEMENTED, &format!("no method {path}; this door speaks OTLP (traces, logs, metrics)"), None)
+    refusal(
+        UNIMPLEMENTED,
+        &format!("no method {path}; this door speaks OTLP (traces, logs, metrics) and Jaeger's PostSpans"),
+        None,
+    )
 }
 
-async fn receive(
-    signal: Signal,
+async fn take(
+    unary: Unary,
     State(export): State<Arc<Export>>,
     Extension(caller): Extension<Caller>,
     request: Request,
@@ -90,15 +114,18 @@ async fn receive(
     if !is_grpc(request.headers()) {
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
-    let door = Door { signal, protocol: Protocol::Grpc };
-    let answered = match take(&export, &caller, request).await {
-        Ok(inbound) => export.export(door, inbound).await,
+    let inbound = receive(&export, &caller, request).await.map(|received| match unary.translator {
+        Some(translator) => Inbound::foreign(caller.tenant, translator, received),
+        None => Inbound::otlp(caller.tenant, ContentType::Protobuf, received),
+    });
+    let answered = match inbound {
+        Ok(inbound) => export.export(unary.door, inbound).await,
         Err(error) => Err(error),
     };
     match answered {
-        Ok(refused) => success(signal, &refused),
+        Ok(refused) => success(unary, &refused),
         Err(error) => {
-            export.refused(door, &error);
+            export.refused(unary.door, &error);
             let code = code(&error);
             refusal(code, &error.to_string(), error.retry_after().map(|_| failure_protobuf(code, &error)))
         }
@@ -111,7 +138,7 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     essence == GRPC || essence == "application/grpc+proto"
 }
 
-async fn take(export: &Export, caller: &Caller, request: Request) -> Result<Inbound, Error> {
+async fn receive(export: &Export, caller: &Caller, request: Request) -> Result<Received, Error> {
     let (head, body) = request.into_parts();
     let checked = Export::authorize(caller).and_then(|()| declared(&head.headers));
     let declared = match checked {
@@ -135,8 +162,7 @@ async fn take(export: &Export, caller: &Caller, request: Request) -> Result<Inbo
         other => other,
     })?;
     let (encoding, payload) = frame::read(framed, declared)?;
-    let content_type = ContentType::Protobuf;
-    Ok(Inbound { tenant: caller.tenant.clone(), content_type, encoding, payload, permit })
+    Ok(Received { encoding, payload, permit })
 }
 
 fn declared(headers: &HeaderMap) -> Result<Option<Encoding>, Error> {
@@ -155,14 +181,21 @@ fn code(error: &Error) -> i32 {
     if matches!(error, Error::Encoding(_)) { UNIMPLEMENTED } else { error.kind().grpc_code() }
 }
 
-fn success(signal: Signal, refused: &Refused) -> Response {
-    let message = frame::write(&success_protobuf(signal, refused));
+fn success(unary: Unary, refused: &Refused) -> Response {
+    let signal = unary.door.signal;
+    let message = match unary.translator {
+        Some(_) => frame::write(&[]),
+        None => frame::write(&success_protobuf(signal, refused)),
+    };
     let mut trailers = HeaderMap::new();
     trailers.insert(STATUS, HeaderValue::from_static("0"));
     let body = Full::<Bytes>::new(message).with_trailers(std::future::ready(Some(Ok(trailers))));
     let mut response = Response::new(Body::new(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
     response.headers_mut().insert(ACCEPT_ENCODING, ACCEPTED);
+    if unary.translator.is_some() {
+        warn_of(&mut response, &refused.message(signal));
+    }
     response
 }
 

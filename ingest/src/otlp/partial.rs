@@ -21,12 +21,14 @@ pub(crate) enum Reason {
     TraceId,
     /// A span's own id.
     SpanId,
+    /// A field of another protocol than OTLP is not of its type.
+    Form,
 }
 
 impl Reason {
     /// Every reason.
-    pub(crate) const ALL: [Reason; 7] =
-        [Self::Utf8, Self::Nesting, Self::Items, Self::Time, Self::Count, Self::TraceId, Self::SpanId];
+    pub(crate) const ALL: [Reason; 8] =
+        [Self::Utf8, Self::Nesting, Self::Items, Self::Time, Self::Count, Self::TraceId, Self::SpanId, Self::Form];
 
     fn text(self) -> &'static str {
         match self {
@@ -37,6 +39,7 @@ impl Reason {
             Self::Count => "with a count above 2^63-1",
             Self::TraceId => "with a trace id that is not 16 bytes or is zero",
             Self::SpanId => "with a span id that is not 8 bytes or is zero",
+            Self::Form => "with a field that is not of its type",
         }
     }
 }
@@ -54,6 +57,13 @@ impl Refused {
     /// Those of one reason.
     pub(crate) fn of(&self, reason: Reason) -> u32 {
         self.0[reason as usize]
+    }
+
+    /// Counts those that were refused elsewhere too.
+    pub(crate) fn merge(&mut self, others: Refused) {
+        for reason in Reason::ALL {
+            self.add(reason, others.of(reason));
+        }
     }
 
     /// All of them.

@@ -8,10 +8,12 @@
 //! | `refusal.rs` | bad records are refused alone, bad requests whole |
 //! | `http.rs` `grpc.rs` | answers of the doors |
 //! | `stage.rs` | what stages count for `/metrics` |
+//! | `foreign/` | Zipkin and Jaeger: recorded requests field by field, odd ones, answers of their doors |
 //! | `reference/` | a second decoder to hold the first against |
 //! | `fuzz/` | broken and odd input without end, at the walker and at each door |
 
 mod bench;
+mod foreign;
 mod fuzz;
 mod golden;
 mod grpc;

@@ -8,6 +8,7 @@
 //! | `agree.rs` | one request decoded by the product and by the reference, compared cell by cell |
 //! | `walker.rs` `json.rs` | the walker and the JSON reader |
 //! | `door.rs` | the doors: framing, compression, lengths, answers, memory |
+//! | `foreign.rs` | the translators of other protocols |
 //!
 //! Not coverage-guided: instrumented builds (`cargo-fuzz`, `-Zsanitizer`) need a nightly compiler.
 
@@ -15,6 +16,7 @@ mod agree;
 mod budget;
 mod corpus;
 mod door;
+mod foreign;
 mod json;
 mod tree;
 mod walker;
