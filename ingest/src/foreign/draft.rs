@@ -177,6 +177,24 @@ fn put_field(number: u32, content: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(content);
 }
 
+/// Reads the texts of the span at hand, and remembers why that is refused.
+#[derive(Debug, Default)]
+pub(crate) struct Texts {
+    /// The first fault found.
+    pub(crate) fault: Option<Reason>,
+}
+
+impl Texts {
+    /// Bytes as text; empty, and a fault, where they are not UTF-8.
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> String {
+        let text = str::from_utf8(bytes);
+        if text.is_err() {
+            self.fault.get_or_insert(Reason::Utf8);
+        }
+        text.unwrap_or_default().to_owned()
+    }
+}
+
 /// How many more parts the span at hand may have.
 #[derive(Debug)]
 pub(crate) struct Room(u32);

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::trace::v1::span::Event;
 use tracelake_model::DecodeLimits;
 
 use crate::error::Error;
-use crate::foreign::draft::{Draft, Parts, Room, Translated};
+use crate::foreign::draft::{Draft, Parts, Room, Texts, Translated};
 use crate::foreign::jaeger::event::event;
 use crate::foreign::jaeger::span::{Process, Reference, Span, unix_nano};
 use crate::foreign::jaeger::thrift::{Broken, Kind, Reader};
@@ -63,27 +63,12 @@ pub(crate) fn translate(limits: &DecodeLimits, message: &[u8]) -> Result<Transla
     draft.finish()
 }
 
-/// Reads text, and remembers why the span at hand is refused.
-#[derive(Default)]
-struct Texts {
-    fault: Option<Reason>,
-}
-
-impl Texts {
-    fn read(&mut self, reader: &mut Reader<'_>) -> Result<String, Broken> {
-        Ok(String::from_utf8(reader.binary()?.to_vec()).unwrap_or_else(|_| {
-            self.fault.get_or_insert(Reason::Utf8);
-            String::new()
-        }))
-    }
-}
-
 fn read_process(reader: &mut Reader<'_>, texts: &mut Texts) -> Result<Process, Broken> {
     let mut process = Process::default();
     let mut room = Room::new();
     while let Some((number, kind)) = reader.field()? {
         match (number, kind) {
-            (1, Kind::Binary) => process.service = texts.read(reader)?,
+            (1, Kind::Binary) => process.service = texts.read(reader.binary()?),
             (2, Kind::List) => read_tags(reader, texts, &mut room, &mut process.tags)?,
             _ => reader.skip(kind)?,
         }
@@ -101,7 +86,7 @@ fn read_span(reader: &mut Reader<'_>, texts: &mut Texts) -> Result<Span, Broken>
             (2, Kind::I64) => high = reader.i64()?,
             (3, Kind::I64) => span.span_id = reader.i64()?.to_be_bytes().to_vec(),
             (4, Kind::I64) => span.parent_span_id = reader.i64()?.to_be_bytes().to_vec(),
-            (5, Kind::Binary) => span.name = texts.read(reader)?,
+            (5, Kind::Binary) => span.name = texts.read(reader.binary()?),
             (6, Kind::List) => read_each(reader, |reader| {
                 let reference = read_reference(reader)?;
                 span.references.push(&mut room, reference);
@@ -200,9 +185,9 @@ fn read_tag(reader: &mut Reader<'_>, texts: &mut Texts) -> Result<KeyValue, Brok
     let (mut text, mut double, mut flag, mut long, mut bytes) = (String::new(), 0.0, false, 0, Vec::new());
     while let Some((number, kind)) = reader.field()? {
         match (number, kind) {
-            (1, Kind::Binary) => key = texts.read(reader)?,
+            (1, Kind::Binary) => key = texts.read(reader.binary()?),
             (2, Kind::I32) => named = reader.i32()?,
-            (3, Kind::Binary) => text = texts.read(reader)?,
+            (3, Kind::Binary) => text = texts.read(reader.binary()?),
             (4, Kind::Double) => double = reader.double()?,
             (5, Kind::Bool) => flag = reader.bool()?,
             (6, Kind::I64) => long = reader.i64()?,

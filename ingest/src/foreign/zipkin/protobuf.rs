@@ -10,11 +10,10 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use tracelake_model::DecodeLimits;
 
 use crate::error::Error;
-use crate::foreign::draft::{Draft, Room, Translated};
+use crate::foreign::draft::{Draft, Room, Texts, Translated};
 use crate::foreign::tag::any;
 use crate::foreign::zipkin::span::{Annotation, Endpoint, Span};
 use crate::wire::field::{Fields, Malformed};
-use crate::wire::value::Walk;
 
 /// Bytes of a trace id.
 const TRACE_BYTES: usize = 16;
@@ -22,14 +21,14 @@ const TRACE_BYTES: usize = 16;
 /// A list of spans as OTLP.
 pub(crate) fn translate(limits: &DecodeLimits, list: &[u8]) -> Result<Translated, Error> {
     let mut draft = Draft::new(limits);
-    let mut walk = Walk::new(*limits, true);
+    let mut texts = Texts::default();
     let mut fields = Fields::new(list);
     while let Some((number, wire)) = fields.next()? {
         if number == 1 {
             draft.count()?;
-            walk.begin(None);
-            let span = read_span(&mut walk, wire.bytes()?)?;
-            match walk.fault() {
+            texts.fault = None;
+            let span = read_span(&mut texts, wire.bytes()?)?;
+            match texts.fault {
                 Some(reason) => draft.refuse(reason),
                 None => span.put(limits, &mut draft)?,
             }
@@ -38,7 +37,7 @@ pub(crate) fn translate(limits: &DecodeLimits, list: &[u8]) -> Result<Translated
     draft.finish()
 }
 
-fn read_span(walk: &mut Walk, message: &[u8]) -> Result<Span, Malformed> {
+fn read_span(texts: &mut Texts, message: &[u8]) -> Result<Span, Malformed> {
     let mut span = Span::default();
     let mut room = Room::new();
     let mut fields = Fields::new(message);
@@ -48,17 +47,17 @@ fn read_span(walk: &mut Walk, message: &[u8]) -> Result<Span, Malformed> {
             2 => span.parent_id = wire.bytes()?.to_vec(),
             3 => span.span_id = wire.bytes()?.to_vec(),
             4 => span.kind = kind(wire.enumeration()?),
-            5 => walk.text(wire)?.clone_into(&mut span.name),
+            5 => span.name = texts.read(wire.bytes()?),
             6 => span.timestamp = wire.fixed64()?,
             7 => span.duration = wire.varint()?,
-            8 => read_endpoint(walk, wire.bytes()?, &mut span.local)?,
-            9 => read_endpoint(walk, wire.bytes()?, &mut span.remote)?,
+            8 => read_endpoint(texts, wire.bytes()?, &mut span.local)?,
+            9 => read_endpoint(texts, wire.bytes()?, &mut span.remote)?,
             10 => {
-                let annotation = read_annotation(walk, wire.bytes()?)?;
+                let annotation = read_annotation(texts, wire.bytes()?)?;
                 span.annotations.push(&mut room, annotation);
             }
             11 => {
-                let tag = read_tag(walk, wire.bytes()?)?;
+                let tag = read_tag(texts, wire.bytes()?)?;
                 span.tags.push(&mut room, tag);
             }
             12 => span.debug = wire.varint()? != 0,
@@ -84,11 +83,11 @@ fn kind(number: i32) -> SpanKind {
     }
 }
 
-fn read_endpoint(walk: &mut Walk, message: &[u8], into: &mut Endpoint) -> Result<(), Malformed> {
+fn read_endpoint(texts: &mut Texts, message: &[u8], into: &mut Endpoint) -> Result<(), Malformed> {
     let mut fields = Fields::new(message);
     while let Some((number, wire)) = fields.next()? {
         match number {
-            1 => walk.text(wire)?.clone_into(&mut into.service),
+            1 => into.service = texts.read(wire.bytes()?),
             2 => into.ipv4 = <[u8; 4]>::try_from(wire.bytes()?).map_or_else(|_| String::new(), ipv4),
             3 => into.ipv6 = <[u8; 16]>::try_from(wire.bytes()?).map_or_else(|_| String::new(), ipv6),
             4 => into.port = u16::try_from(wire.enumeration()?).unwrap_or_default(),
@@ -106,13 +105,13 @@ fn ipv6(bytes: [u8; 16]) -> String {
     Ipv6Addr::from(bytes).to_string()
 }
 
-fn read_annotation(walk: &mut Walk, message: &[u8]) -> Result<Annotation, Malformed> {
+fn read_annotation(texts: &mut Texts, message: &[u8]) -> Result<Annotation, Malformed> {
     let mut annotation = Annotation::default();
     let mut fields = Fields::new(message);
     while let Some((number, wire)) = fields.next()? {
         match number {
             1 => annotation.timestamp = wire.fixed64()?,
-            2 => walk.text(wire)?.clone_into(&mut annotation.value),
+            2 => annotation.value = texts.read(wire.bytes()?),
             _ => {}
         }
     }
@@ -120,15 +119,15 @@ fn read_annotation(walk: &mut Walk, message: &[u8]) -> Result<Annotation, Malfor
 }
 
 /// An entry of a map: key 1, value 2.
-fn read_tag(walk: &mut Walk, message: &[u8]) -> Result<KeyValue, Malformed> {
-    let (mut key, mut value) = ("", "");
+fn read_tag(texts: &mut Texts, message: &[u8]) -> Result<KeyValue, Malformed> {
+    let (mut key, mut value) = (String::new(), String::new());
     let mut fields = Fields::new(message);
     while let Some((number, wire)) = fields.next()? {
         match number {
-            1 => key = walk.text(wire)?,
-            2 => value = walk.text(wire)?,
+            1 => key = texts.read(wire.bytes()?),
+            2 => value = texts.read(wire.bytes()?),
             _ => {}
         }
     }
-    Ok(any(key, Value::StringValue(value.to_owned())))
+    Ok(any(&key, Value::StringValue(value)))
 }
