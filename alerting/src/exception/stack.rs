@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 
 /// A stack trace beyond this many lines is cut: no runtime prints a meaningful frame that late.
 const LINES_MAX: usize = 2_000;
@@ -19,33 +19,59 @@ pub(crate) struct Frame {
     pub in_app: bool,
 }
 
+/// What a line of one language looks like.
+struct Line {
+    regex: Regex,
+    /// Whether a line may look like this at all. Most lines are of another language, and this is far cheaper to tell.
+    may_match: fn(&str) -> bool,
+}
+
+impl Line {
+    fn captures<'t>(&self, line: &'t str) -> Option<Captures<'t>> {
+        if (self.may_match)(line) { self.regex.captures(line) } else { None }
+    }
+
+    fn is_match(&self, line: &str) -> bool {
+        (self.may_match)(line) && self.regex.is_match(line)
+    }
+}
+
 struct Patterns {
-    java: Regex,
-    python: Regex,
-    script: Regex,
-    script_bare: Regex,
-    script_gecko: Regex,
-    go_file: Regex,
-    rust: Regex,
-    dotnet: Regex,
-    ruby: Regex,
+    java: Line,
+    python: Line,
+    script: Line,
+    script_bare: Line,
+    script_gecko: Line,
+    go_file: Line,
+    rust: Line,
+    dotnet: Line,
+    ruby: Line,
     generated: Regex,
 }
 
 static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
     let regex = |pattern: &str| Regex::new(pattern).expect("a pattern written here is valid");
+    let line = |may_match, pattern: &str| Line { regex: regex(pattern), may_match };
+    let at: fn(&str) -> bool = |line| line.trim_start().starts_with("at ");
     Patterns {
-        java: regex(
+        java: line(
+            at,
             r"^\s*at (?:[\w.@-]*/{1,2})*([\w.$<>]+)\((?:[\w$.-]+\.(?:java|kt|kts|scala|groovy|clj)(?::\d+)?|Native Method|Unknown Source|<generated>|[^():]*:\d+)\)",
         ),
-        python: regex(r#"^\s*File "([^"]+)", line \d+(?:, in (.+))?$"#),
-        script: regex(r"^\s*at (?:async )?(?:new )?(.+?) \((?:file://)?([^()]+?):\d+:\d+\)$"),
-        script_bare: regex(r"^\s*at (?:async )?(?:file://)?([^\s()]+?):\d+:\d+$"),
-        script_gecko: regex(r"^([^@\s]*)@((?:https?|file)://.+?):\d+:\d+$"),
-        go_file: regex(r"^\s+(\S.*?\.(?:go|s)):\d+(?: \+0x[0-9a-f]+)?$"),
-        rust: regex(r"^\s*\d+:\s+(?:0x[0-9a-f]+ - )?(\S.*)$"),
-        dotnet: regex(r"^\s*at ([\w.`<>$+|\[\],]+)\(([^)]*)\)(?: in (.+):line \d+)?$"),
-        ruby: regex(r"^\s*(?:from |\d+: from )?(/?[^\s:]+\.rb):\d+:in [`']([^']+)'(?:: .*)?$"),
+        python: line(|line| line.trim_start().starts_with("File "), r#"^\s*File "([^"]+)", line \d+(?:, in (.+))?$"#),
+        script: line(at, r"^\s*at (?:async )?(?:new )?(.+?) \((?:file://)?([^()]+?):\d+:\d+\)$"),
+        script_bare: line(at, r"^\s*at (?:async )?(?:file://)?([^\s()]+?):\d+:\d+$"),
+        script_gecko: line(|line| line.contains('@'), r"^([^@\s]*)@((?:https?|file)://.+?):\d+:\d+$"),
+        go_file: line(
+            |line| line.starts_with(char::is_whitespace) && line.contains(':'),
+            r"^\s+(\S.*?\.(?:go|s)):\d+(?: \+0x[0-9a-f]+)?$",
+        ),
+        rust: line(|line| line.trim_start().starts_with(char::is_numeric), r"^\s*\d+:\s+(?:0x[0-9a-f]+ - )?(\S.*)$"),
+        dotnet: line(at, r"^\s*at ([\w.`<>$+|\[\],]+)\(([^)]*)\)(?: in (.+):line \d+)?$"),
+        ruby: line(
+            |line| line.contains(".rb:"),
+            r"^\s*(?:from |\d+: from )?(/?[^\s:]+\.rb):\d+:in [`']([^']+)'(?:: .*)?$",
+        ),
         generated: regex(r"0x[0-9a-fA-F]+|\d+"),
     }
 });
@@ -61,7 +87,8 @@ pub(crate) fn frames(text: &str) -> Vec<Frame> {
 }
 
 fn frame(name: &str, in_app: bool) -> Frame {
-    Frame { name: PATTERNS.generated.replace_all(name, "0").into_owned(), in_app }
+    let stable = name.contains(char::is_numeric).then(|| PATTERNS.generated.replace_all(name, "0").into_owned());
+    Frame { name: stable.unwrap_or_else(|| name.to_owned()), in_app }
 }
 
 fn starts_with_any(text: &str, prefixes: &[&str]) -> bool {

@@ -112,10 +112,15 @@ impl<'a> Keys<'a> {
     #[inline]
     pub(crate) fn find(&mut self, bytes: &'a [u8]) -> Option<Key<'a>> {
         let slot = slot(bytes);
-        match self.lately.get(slot) {
-            Some(Some(key)) if key.text.as_bytes() == bytes => Some(*key),
-            _ => self.look(bytes, slot),
+        // Two keys that fall on one place find room beside each other.
+        for at in [slot, slot ^ 1] {
+            if let Some(Some(key)) = self.lately.get(at)
+                && key.text.as_bytes() == bytes
+            {
+                return Some(*key);
+            }
         }
+        self.look(bytes, slot)
     }
 
     #[inline(never)]
@@ -130,7 +135,9 @@ impl<'a> Keys<'a> {
             }
             None => Key::new(text, None, self.promoted),
         };
-        if let Some(lately) = self.lately.get_mut(slot) {
+        let is_free = |at: usize| matches!(self.lately.get(at), Some(None));
+        let at = if is_free(slot) || !is_free(slot ^ 1) { slot } else { slot ^ 1 };
+        if let Some(lately) = self.lately.get_mut(at) {
             *lately = Some(key);
         }
         Some(key)
