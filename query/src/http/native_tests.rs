@@ -126,7 +126,7 @@ async fn a_span_stored_twice_is_seen_once_everywhere() {
         let summary = get(house, &format!("/api/v1/traces/{}?view=summary", trace_id(2))).await;
         assert_eq!((&summary["span_count"], &summary["complete"]), (&json!(4), &json!(true)));
         let map = get(house, "/api/v1/service-map").await;
-        assert_eq!((&map["edges"][1]["source"], &map["edges"][1]["calls"]), (&json!("service:frontend"), &json!(3)));
+        assert_eq!((&map["edges"][2]["source"], &map["edges"][2]["calls"]), (&json!("service:frontend"), &json!(3)));
         let services = get(house, "/api/v1/services").await;
         assert_eq!((&services["services"][0]["requests"], &services["services"][0]["spans"]), (&json!(3), &json!(6)));
     })
@@ -143,9 +143,9 @@ async fn map_services_and_operations_agree() {
         let operations = get(house, "/api/v1/services/cart/operations").await;
         let names: Vec<&str> =
             map["nodes"].as_array().expect("nodes").iter().filter_map(|n| n["id"].as_str()).collect();
-        assert_eq!(names, ["service:cart", "service:frontend", "database:postgresql/shop"]);
+        assert_eq!(names, ["service:cart", "service:frontend", "database:postgresql/shop", "client:user"]);
         let (node, service) = (&map["nodes"][0], &services["services"][0]);
-        let (edge, operation) = (&map["edges"][1], &operations["operations"][0]);
+        let (edge, operation) = (&map["edges"][2], &operations["operations"][0]);
         for key in ["requests", "errors", "error_rate", "rate", "p50_ms", "p95_ms", "p99_ms"] {
             assert_eq!((&node[key], &service[key]), (&service[key], &operation[key]), "{key}");
             assert_eq!(edge[if key == "requests" { "calls" } else { key }], node[key], "{key}");
@@ -153,13 +153,17 @@ async fn map_services_and_operations_agree() {
         assert_eq!((&node["requests"], &node["errors"], &node["p50_ms"]), (&json!(8), &json!(2), &json!(14.5)));
         assert_eq!((&operation["name"], &operation["kind"]), (&json!("GetCart"), &json!("SERVER")));
         assert_eq!(edge["examples"], json!([trace_id(8), trace_id(4), trace_id(7)]));
-        assert_eq!(map["edges"][0]["kind"], "database");
+        assert_eq!(
+            (&map["edges"][0]["source"], &map["edges"][0]["target"]),
+            (&json!("client:user"), &json!("service:frontend"))
+        );
+        assert_eq!(map["edges"][1]["kind"], "database");
         // A range that cuts a trace: the call starts inside, its parent before.
         let cut = BEGIN + 3 * SECOND + 3;
         let map = get(house, &format!("/api/v1/service-map?start={cut}&end={}", cut + 1)).await;
         assert_eq!((&map["edges"][0]["calls"], map["edges"].as_array().expect("edges").len()), (&json!(1), 1));
         let one = get(house, "/api/v1/service-map?service=frontend").await;
-        assert_eq!(one["nodes"].as_array().expect("nodes").len(), 2);
+        assert_eq!(one["nodes"].as_array().expect("nodes").len(), 3);
     })
     .await;
 }
@@ -172,7 +176,7 @@ async fn a_parent_long_before_the_range_is_found() {
     house.append(Table::Spans, &spans).await;
     in_memory_and_in_files(&house, async |house| {
         let map = get(house, &format!("/api/v1/service-map?start={BEGIN}")).await;
-        assert_eq!((&map["edges"][1]["source"], &map["edges"][1]["calls"]), (&json!("service:frontend"), &json!(1)));
+        assert_eq!((&map["edges"][2]["source"], &map["edges"][2]["calls"]), (&json!("service:frontend"), &json!(1)));
     })
     .await;
 }

@@ -1,23 +1,31 @@
-//! Spans to edges: the rule of the service map, as a pure function.
+//! Spans to edges: the rules of the service map, as a pure function.
 //!
 //! Calls are child spans whose parent in the same trace belongs to another service, whatever the kinds; an edge's time,
-//! latency and errors are the child's. A client or producer span without child leads to the database, queue or outside
-//! peer that its attributes name; a producer's destination always stands between it and its consumers.
+//! latency and errors are the child's. Consumers that link to what they took up stand to it as children do. A client or
+//! producer span leads to the database, queue or outside peer that its attributes name (`exit.rs`), a queue to its
+//! consumers (`message.rs`), and a client to what starts traces. Sidecars are gone before (`fold.rs`). The same in words
+//! for users: `docs/guide/service-map-rules.md`.
+//!
+//! What a span draws depends on all spans of its trace and on those it links to, wherever in time they lie.
 
 use std::collections::HashMap;
 
+use serde::Serialize;
 use tracelake_model::{TimeRange, UnixNano};
 
+use crate::map::exit::exits;
+use crate::map::message::{Messages, around};
 use crate::map::node::NodeKind;
-use crate::map::parent::{CONSUMER, PRODUCER, Parent, parent_of};
+use crate::map::parent::{Parent, SERVER, parent_of};
+use crate::map::role::Role;
 use crate::map::span::{NONE, Span, SpanSet};
-use serde::Serialize;
+use crate::map::tree::Tree;
 
 /// What an edge stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum EdgeKind {
-    /// A service calls a service.
+    /// A service is called, by a service or a client.
     Call,
     /// By way of a message.
     Messaging,
@@ -37,24 +45,28 @@ pub(crate) enum End {
 }
 
 /// One call along an edge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Call {
+    /// Start, Unix nanoseconds.
+    pub(crate) start: i64,
     /// Duration in nanoseconds.
     pub(crate) duration_ns: i64,
     /// Place in [`SpanSet::traces`].
     pub(crate) trace: u32,
+    /// How many calls it stands for, by how its spans were sampled.
+    pub(crate) adjusted: f32,
     /// Whether it failed.
     pub(crate) error: bool,
 }
 
-/// All calls between two ends.
+/// All calls of one kind between two ends.
 #[derive(Clone, Debug)]
 pub(crate) struct Edge {
     /// Who calls.
     pub(crate) source: End,
     /// Who is called.
     pub(crate) target: End,
-    /// What for. Of calls and messages between the same services, the more frequent.
+    /// What for.
     pub(crate) kind: EdgeKind,
     /// One end sent no span of its own; attributes name it.
     pub(crate) inferred: bool,
@@ -62,90 +74,128 @@ pub(crate) struct Edge {
     pub(crate) calls: Vec<Call>,
 }
 
-/// The edges of the calls that start in `range`, in no order. `set` is sealed.
+/// The edges of the calls that start in `range`, in no order, one per source, target and kind. `set` is sealed.
+///
+/// The edges of adjoining ranges add up to those of their union, from one set.
 pub(crate) fn edges(set: &SpanSet, range: TimeRange) -> Vec<Edge> {
-    let mut found = Found::default();
+    let mut found = Found { edges: HashMap::new(), messages: Messages::new(set), set, range };
     for group in set.by_trace() {
-        let parents: Vec<Parent> = (0..group.len()).map(|at| parent_of(group, at, |span| span.link)).collect();
-        let mut has_child = vec![false; group.len()];
-        for parent in &parents {
-            if let Parent::At(at) = parent {
-                has_child[*at] = true;
-            }
+        if group.iter().any(|span| range.contains(UnixNano(span.start))) {
+            found.trace(group);
         }
+    }
+    let edge = |((source, target, kind), calls)| {
+        let inferred = matches!(source, End::Peer(_)) || matches!(target, End::Peer(_));
+        Edge { source, target, kind, inferred, calls }
+    };
+    found.edges.into_iter().map(edge).collect()
+}
+
+/// The traces, of spans that start in `range`, whose parents or linked spans are not in the set; in no order, each once.
+pub(crate) fn incomplete(set: &SpanSet, range: TimeRange) -> Vec<[u8; 16]> {
+    let messages = Messages::new(set);
+    let mut traces: Vec<u32> = Vec::new();
+    for group in set.by_trace() {
+        for (at, span) in group.iter().enumerate().filter(|(_, span)| range.contains(UnixNano(span.start))) {
+            if parent_of(group, at, |span| span.link) == Parent::Missing {
+                traces.push(span.trace);
+            }
+            let links = set.links_of(span).iter();
+            traces.extend(links.filter(|target| messages.find(**target).is_none()).map(|target| target.trace));
+        }
+    }
+    traces.sort_unstable();
+    traces.dedup();
+    traces.into_iter().map(|trace| *set.traces.get(trace)).collect()
+}
+
+struct Found<'a> {
+    set: &'a SpanSet,
+    range: TimeRange,
+    messages: Messages<'a>,
+    edges: HashMap<(End, End, EdgeKind), Vec<Call>>,
+}
+
+impl Found<'_> {
+    fn trace(&mut self, group: &[Span]) {
+        let tree = Tree::new(group);
+        let (exits, around) = (exits(self.set, group, &tree), around(group, &tree));
         for (at, span) in group.iter().enumerate() {
-            if !range.contains(UnixNano(span.start)) {
+            if !self.range.contains(UnixNano(span.start)) {
                 continue;
             }
-            let parent = if let Parent::At(at) = parents[at] { Some(&group[at]) } else { None };
-            found.child(span, parent);
-            found.peer(set, span, parent, has_child[at]);
+            if exits[at] && !self.messages.hands_on(span) {
+                self.exit(span, tree.services[at]);
+            }
+            if span.is_folded {
+                continue;
+            }
+            match tree.parents[at] {
+                Parent::At(up) => self.child(&group[up], span),
+                Parent::Root => self.start(span),
+                Parent::Missing => {}
+            }
+            if let Some(around) = around.as_ref().filter(|_| span.role.consumes()) {
+                let taken = self.messages.taken(group, &tree, around, at);
+                let senders: Vec<&Span> =
+                    taken.linked.iter().filter_map(|target| self.messages.find(*target)).collect();
+                senders.into_iter().for_each(|sender| self.message(sender, span));
+                self.queue(span, taken.count);
+            }
         }
     }
-    found.into_edges()
-}
 
-/// The traces of calls that start in `range` and whose parent is not in the set; in no order, each once.
-pub(crate) fn incomplete(set: &SpanSet, range: TimeRange) -> Vec<[u8; 16]> {
-    let lacks = |group: &&[Span]| {
-        (0..group.len()).any(|at| {
-            range.contains(UnixNano(group[at].start)) && parent_of(group, at, |span| span.link) == Parent::Missing
-        })
-    };
-    set.by_trace().filter(lacks).map(|group| *set.traces.get(group[0].trace)).collect()
-}
-
-#[derive(Default)]
-struct Found {
-    edges: HashMap<(End, End), (Edge, u64)>,
-}
-
-impl Found {
-    fn child(&mut self, span: &Span, parent: Option<&Span>) {
-        let Some(parent) = parent.filter(|parent| parent.link.service != span.link.service) else { return };
-        let message = span.link.kind == CONSUMER || parent.link.kind == PRODUCER;
-        let kind = if message { EdgeKind::Messaging } else { EdgeKind::Call };
-        self.add(End::Service(parent.link.service), End::Service(span.link.service), kind, false, span);
-    }
-
-    fn peer(&mut self, set: &SpanSet, span: &Span, parent: Option<&Span>, has_child: bool) {
-        if span.peer == NONE {
+    fn child(&mut self, parent: &Span, span: &Span) {
+        if parent.link.service == span.link.service {
             return;
         }
-        let (service, peer) = (End::Service(span.link.service), End::Peer(span.peer));
-        let kind = match set.peers.get(span.peer).0 {
-            NodeKind::Database => EdgeKind::Database,
-            NodeKind::Queue => EdgeKind::Messaging,
-            NodeKind::External | NodeKind::Service => EdgeKind::External,
+        let by_message = span.role.consumes() || parent.role == Role::Send;
+        let kind = if by_message { EdgeKind::Messaging } else { EdgeKind::Call };
+        let (source, target) = (End::Service(parent.link.service), End::Service(span.link.service));
+        // Samplers that share a trace's randomness keep both spans as often as the rarer one.
+        self.add((source, target, kind), span, parent.adjusted.max(span.adjusted));
+    }
+
+    fn start(&mut self, span: &Span) {
+        let client = match span.role {
+            Role::Timer => SpanSet::TIMER,
+            _ if span.link.kind == SERVER && span.is_request() => SpanSet::USER,
+            _ => return,
         };
-        if span.link.kind == CONSUMER {
-            // Receiving and processing are two spans of one message: the outer one counts.
-            let repeats = |outer: &Span| {
-                (outer.link.kind, outer.link.service, outer.peer) == (CONSUMER, span.link.service, span.peer)
-            };
-            if !parent.is_some_and(repeats) {
-                self.add(peer, service, kind, true, span);
-            }
-        } else if !has_child || span.link.kind == PRODUCER {
-            self.add(service, peer, kind, true, span);
+        self.add((End::Peer(client), End::Service(span.link.service), EdgeKind::Call), span, span.adjusted);
+    }
+
+    fn message(&mut self, sender: &Span, span: &Span) {
+        if sender.link.service == span.link.service {
+            return;
+        }
+        let (source, target) = (End::Service(sender.link.service), End::Service(span.link.service));
+        // The randomness of two traces is independent.
+        let adjusted = match sender.trace == span.trace {
+            true => sender.adjusted.max(span.adjusted),
+            false => sender.adjusted * span.adjusted,
+        };
+        self.add((source, target, EdgeKind::Messaging), span, adjusted);
+    }
+
+    fn queue(&mut self, span: &Span, count: usize) {
+        if span.peer != NONE {
+            let ends = (End::Peer(span.peer), End::Service(span.link.service), EdgeKind::Messaging);
+            (0..count).for_each(|_| self.add(ends, span, span.adjusted));
         }
     }
 
-    fn add(&mut self, source: End, target: End, kind: EdgeKind, inferred: bool, span: &Span) {
-        let fresh = || (Edge { source, target, kind, inferred, calls: Vec::new() }, 0);
-        let (edge, messages) = self.edges.entry((source, target)).or_insert_with(fresh);
-        *messages += u64::from(kind == EdgeKind::Messaging);
-        edge.calls.push(Call { duration_ns: span.duration_ns, trace: span.trace, error: span.is_error() });
+    fn exit(&mut self, span: &Span, service: u32) {
+        let kind = match self.set.peers.get(span.peer).0 {
+            NodeKind::Database => EdgeKind::Database,
+            NodeKind::Queue => EdgeKind::Messaging,
+            NodeKind::External | NodeKind::Service | NodeKind::Client => EdgeKind::External,
+        };
+        self.add((End::Service(service), End::Peer(span.peer), kind), span, span.adjusted);
     }
 
-    fn into_edges(self) -> Vec<Edge> {
-        let settle = |(mut edge, messages): (Edge, u64)| {
-            if matches!((edge.source, edge.target), (End::Service(_), End::Service(_))) {
-                let calls = u64::try_from(edge.calls.len()).unwrap_or(u64::MAX);
-                edge.kind = if messages * 2 > calls { EdgeKind::Messaging } else { EdgeKind::Call };
-            }
-            edge
-        };
-        self.edges.into_values().map(settle).collect()
+    fn add(&mut self, ends: (End, End, EdgeKind), span: &Span, adjusted: f32) {
+        let (start, duration_ns, trace, error) = (span.start, span.duration_ns, span.trace, span.is_error());
+        self.edges.entry(ends).or_default().push(Call { start, duration_ns, trace, adjusted, error });
     }
 }

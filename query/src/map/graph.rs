@@ -1,4 +1,7 @@
 //! The answer of the service map: nodes and edges with their figures and evidence.
+//!
+//! `requests`, `calls` and `errors` count what is stored, percentiles and rates too; the figures ending in `_estimated`
+//! say what the stored spans stand for by how they were sampled.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -25,7 +28,7 @@ pub(crate) struct ServiceMap {
     pub(crate) edges: Vec<Link>,
 }
 
-/// A service, database, queue or peer outside.
+/// A service, database, queue, peer outside or client.
 #[derive(Debug, Serialize)]
 pub(crate) struct Node {
     pub(crate) id: String,
@@ -33,6 +36,8 @@ pub(crate) struct Node {
     pub(crate) kind: NodeKind,
     pub(crate) requests: u64,
     pub(crate) errors: u64,
+    pub(crate) requests_estimated: f64,
+    pub(crate) errors_estimated: f64,
     rate: f64,
     error_rate: f64,
     #[serde(flatten)]
@@ -47,6 +52,8 @@ pub(crate) struct Link {
     pub(crate) kind: EdgeKind,
     pub(crate) calls: u64,
     pub(crate) errors: u64,
+    pub(crate) calls_estimated: f64,
+    pub(crate) errors_estimated: f64,
     error_rate: f64,
     rate: f64,
     #[serde(flatten)]
@@ -82,24 +89,24 @@ pub(crate) fn draw(set: &SpanSet, range: TimeRange, service: Option<&str>) -> Se
         nodes.entry(edge.source).or_default();
         let target = nodes.entry(edge.target).or_default();
         if matches!(edge.target, End::Peer(_)) {
-            edge.calls.iter().for_each(|call| target.add(call.duration_ns, call.error));
+            edge.calls.iter().for_each(|call| target.add_adjusted(call.duration_ns, call.error, call.adjusted));
         }
     }
     let mut nodes: Vec<Node> = nodes.into_iter().map(|(end, red)| node(set, range, end, red)).collect();
     let mut edges: Vec<Link> = edges.into_iter().map(|edge| link(set, range, edge)).collect();
     // Numbers given while reading depend on the order of rows, which no answer may show.
     nodes.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
-    edges.sort_by(|a, b| (&a.source, &a.target).cmp(&(&b.source, &b.target)));
+    edges.sort_by(|a, b| (&a.source, &a.target, a.kind).cmp(&(&b.source, &b.target, b.kind)));
     ServiceMap { start: range.start.to_rfc3339(), end: range.end.to_rfc3339(), nodes, edges }
 }
 
 /// What each service answered: its SERVER and CONSUMER spans. Services with other spans only stand there with none.
 fn requests(set: &SpanSet, range: TimeRange) -> BTreeMap<End, Red> {
     let mut nodes: BTreeMap<End, Red> = BTreeMap::new();
-    for span in set.spans.iter().filter(|span| range.contains(UnixNano(span.start))) {
+    for span in set.spans.iter().filter(|span| !span.is_folded && range.contains(UnixNano(span.start))) {
         let red = nodes.entry(End::Service(span.link.service)).or_default();
         if span.is_request() {
-            red.add(span.duration_ns, span.is_error());
+            red.add_adjusted(span.duration_ns, span.is_error(), span.adjusted);
         }
     }
     nodes
@@ -115,7 +122,8 @@ fn named(set: &SpanSet, end: End) -> (NodeKind, &str) {
     }
 }
 
-fn id(set: &SpanSet, end: End) -> String {
+/// The id of an edge's end in answers: its kind and name.
+pub(crate) fn id(set: &SpanSet, end: End) -> String {
     let (kind, name) = named(set, end);
     format!("{}:{name}", kind.as_str())
 }
@@ -128,6 +136,8 @@ fn node(set: &SpanSet, range: TimeRange, end: End, mut red: Red) -> Node {
         kind,
         requests: red.count(),
         errors: red.errors(),
+        requests_estimated: red.estimated().calls,
+        errors_estimated: red.estimated().errors,
         rate: red.rate(range),
         error_rate: red.error_rate(),
         percentiles: red.percentiles(),
@@ -136,13 +146,15 @@ fn node(set: &SpanSet, range: TimeRange, end: End, mut red: Red) -> Node {
 
 fn link(set: &SpanSet, range: TimeRange, mut edge: Edge) -> Link {
     let mut red = Red::default();
-    edge.calls.iter().for_each(|call| red.add(call.duration_ns, call.error));
+    edge.calls.iter().for_each(|call| red.add_adjusted(call.duration_ns, call.error, call.adjusted));
     Link {
         source: id(set, edge.source),
         target: id(set, edge.target),
         kind: edge.kind,
         calls: red.count(),
         errors: red.errors(),
+        calls_estimated: red.estimated().calls,
+        errors_estimated: red.estimated().errors,
         error_rate: red.error_rate(),
         rate: red.rate(range),
         percentiles: red.percentiles(),

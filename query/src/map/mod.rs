@@ -3,21 +3,36 @@
 //! | file | holds |
 //! |---|---|
 //! | `span.rs` | [`span::SpanSet`]: the few columns of a span that maps and figures need, interned, each span once |
+//! | `attribute.rs` | the attributes that the rules read, by their newer and older names |
+//! | `role.rs` | the part a span plays: sends, receives, processes; a timer's start; a sidecar's |
+//! | `sampling.rs` | how many spans a sampled one stands for |
 //! | `parent.rs` | which span of a trace is the parent of another (ids shared by client and server included) |
+//! | `fold.rs`, `tree.rs` | sidecars fold into their services; parents past them |
 //! | `node.rs` | what a span without instrumented callee talks to: database, queue or external service |
+//! | `exit.rs` | which of a trace's spans lead there |
+//! | `message.rs` | who took up whose messages, by parent or link |
 //! | `edge.rs` | spans to edges, a pure function |
-//! | `red.rs` | requests, errors, exact percentiles |
-//! | `load.rs` | reads the spans of a range, and the parents that lie outside it |
+//! | `red.rs` | requests, errors, exact percentiles, estimates |
+//! | `load.rs` | reads the spans of a range, and the parents and linked spans that lie outside it |
 //! | `graph.rs` | the answer of the map's route |
 
+mod attribute;
 mod edge;
+mod exit;
+mod fold;
 pub(crate) mod graph;
 pub(crate) mod load;
+mod message;
 pub(crate) mod node;
 pub(crate) mod parent;
 pub(crate) mod red;
+mod role;
+mod sampling;
 pub(crate) mod span;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod topology;
+mod tree;
 #[cfg(test)]
 pub(crate) mod truth;

@@ -3,7 +3,8 @@
 //! Only database, messaging and peer attributes decide, never `rpc.service`: frameworks put their own service there.
 //! Source: OpenTelemetry semantic conventions for database, messaging and HTTP client spans, and their older names.
 
-use crate::map::parent::{CLIENT, CONSUMER, PRODUCER};
+use crate::map::parent::{CLIENT, UNSPECIFIED};
+use crate::map::role::Role;
 use serde::Serialize;
 
 /// What stands at either end of an edge.
@@ -18,7 +19,15 @@ pub(crate) enum NodeKind {
     Queue,
     /// A peer that sent no span of its own, named by `peer.service`, address or URL host.
     External,
+    /// What starts traces without a span of its own: [`USER`] or [`TIMER`].
+    Client,
 }
+
+/// The client that calls a SERVER span without parent.
+pub(crate) const USER: &str = "user";
+
+/// The client that starts what runs by a schedule.
+pub(crate) const TIMER: &str = "timer";
 
 impl NodeKind {
     /// The name in ids and answers.
@@ -28,6 +37,7 @@ impl NodeKind {
             Self::Database => "database",
             Self::Queue => "queue",
             Self::External => "external",
+            Self::Client => "client",
         }
     }
 }
@@ -37,19 +47,27 @@ impl NodeKind {
 pub(crate) struct PeerAttributes<'a> {
     pub(crate) db_system: Option<&'a str>,
     pub(crate) db_namespace: Option<&'a str>,
-    pub(crate) messaging_destination: Option<&'a str>,
-    pub(crate) messaging_operation: Option<&'a str>,
+    pub(crate) destination: Option<&'a str>,
     pub(crate) peer_service: Option<&'a str>,
     pub(crate) address: Option<&'a str>,
     pub(crate) url: Option<&'a str>,
+    pub(crate) host: Option<&'a str>,
 }
 
-/// The peer that a span of this kind names, if any.
-pub(crate) fn peer(kind: i8, a: &PeerAttributes<'_>) -> Option<(NodeKind, String)> {
-    match kind {
-        PRODUCER | CONSUMER => queue(a),
-        CLIENT => database(a).or_else(|| sent_to(a)).or_else(|| external(a)),
-        _ => None,
+/// The peer that a span of this kind and role names, if any.
+pub(crate) fn peer(kind: i8, role: Role, a: &PeerAttributes<'_>) -> Option<(NodeKind, String)> {
+    match role {
+        Role::Send | Role::Receive | Role::Process => queue(a),
+        Role::Outbound => external(a),
+        Role::Inbound => None,
+        Role::Plain | Role::Timer => match kind {
+            // Whoever settles or looks after messages draws no edge.
+            _ if filled(a.destination).is_some() => None,
+            CLIENT => database(a).or_else(|| external(a)),
+            // Without a kind an address may be the span's own; these two are always the other side's.
+            UNSPECIFIED => database(a).or_else(|| named(a.peer_service)),
+            _ => None,
+        },
     }
 }
 
@@ -60,22 +78,26 @@ fn database(a: &PeerAttributes<'_>) -> Option<(NodeKind, String)> {
 }
 
 fn queue(a: &PeerAttributes<'_>) -> Option<(NodeKind, String)> {
-    filled(a.messaging_destination).map(|name| (NodeKind::Queue, name.to_owned()))
-}
-
-/// A client span that polls or settles draws no edge towards the queue: the consumer's span tells that story.
-fn sent_to(a: &PeerAttributes<'_>) -> Option<(NodeKind, String)> {
-    let sends = !matches!(a.messaging_operation, Some("receive" | "process" | "settle"));
-    queue(a).filter(|_| sends)
+    filled(a.destination).map(|name| (NodeKind::Queue, name.to_owned()))
 }
 
 fn external(a: &PeerAttributes<'_>) -> Option<(NodeKind, String)> {
-    if filled(a.messaging_destination).is_some() {
-        return None;
-    }
     let host = || filled(a.url).and_then(|text| url::Url::parse(text).ok()?.host_str().map(str::to_owned));
-    let name = filled(a.peer_service).or_else(|| filled(a.address)).map(str::to_owned).or_else(host)?;
-    Some((NodeKind::External, name))
+    let by_header = || filled(a.host).map(without_port).map(str::to_owned);
+    let address = filled(a.peer_service).or_else(|| filled(a.address)).map(str::to_owned);
+    Some((NodeKind::External, address.or_else(host).or_else(by_header)?))
+}
+
+fn named(text: Option<&str>) -> Option<(NodeKind, String)> {
+    filled(text).map(|name| (NodeKind::External, name.to_owned()))
+}
+
+/// The host of an HTTP `Host` header.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
 }
 
 fn filled(text: Option<&str>) -> Option<&str> {
@@ -85,33 +107,47 @@ fn filled(text: Option<&str>) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::map::parent::{CONSUMER, PRODUCER, SERVER};
+    use crate::map::role::Role::{Inbound, Outbound, Plain, Process, Receive, Send};
 
-    fn check(kind: i8, a: PeerAttributes<'_>, expected: Option<(NodeKind, &str)>) {
-        let found = peer(kind, &a);
-        assert_eq!(found.as_ref().map(|(kind, name)| (*kind, name.as_str())), expected, "{kind} {a:?}");
+    fn check(kind: i8, role: Role, a: PeerAttributes<'_>, expected: Option<(NodeKind, &str)>) {
+        let found = peer(kind, role, &a);
+        let found = found.as_ref().map(|(kind, name)| (*kind, name.as_str()));
+        assert_eq!(found, expected, "{kind} {role:?} {a:?}");
     }
 
     #[test]
     fn a_peer_is_named_by_database_messaging_or_peer_attributes() {
         let none = PeerAttributes::default();
         let db = PeerAttributes { db_system: Some("mysql"), ..none };
-        check(CLIENT, none, None);
-        check(CLIENT, db, Some((NodeKind::Database, "mysql")));
-        check(CLIENT, PeerAttributes { address: Some("db-1"), ..db }, Some((NodeKind::Database, "mysql/db-1")));
-        let both = PeerAttributes { address: Some("db-1"), db_namespace: Some("shop"), ..db };
-        check(CLIENT, both, Some((NodeKind::Database, "mysql/shop")));
-        check(2, both, None);
-        let sent = PeerAttributes { messaging_destination: Some("orders"), address: Some("broker"), ..none };
-        check(PRODUCER, sent, Some((NodeKind::Queue, "orders")));
-        check(CONSUMER, sent, Some((NodeKind::Queue, "orders")));
-        check(CLIENT, sent, Some((NodeKind::Queue, "orders")));
-        check(CLIENT, PeerAttributes { messaging_operation: Some("receive"), ..sent }, None);
-        check(PRODUCER, PeerAttributes { address: Some("broker"), ..none }, None);
+        check(CLIENT, Plain, none, None);
+        check(CLIENT, Plain, db, Some((NodeKind::Database, "mysql")));
+        let placed = PeerAttributes { address: Some("db-1"), ..db };
+        check(CLIENT, Plain, placed, Some((NodeKind::Database, "mysql/db-1")));
+        let both = PeerAttributes { db_namespace: Some("shop"), ..placed };
+        check(CLIENT, Plain, both, Some((NodeKind::Database, "mysql/shop")));
+        check(UNSPECIFIED, Plain, both, Some((NodeKind::Database, "mysql/shop")));
+        check(SERVER, Plain, both, None);
+        let sent = PeerAttributes { destination: Some("orders"), address: Some("broker"), ..none };
+        check(PRODUCER, Send, sent, Some((NodeKind::Queue, "orders")));
+        check(CONSUMER, Process, sent, Some((NodeKind::Queue, "orders")));
+        check(CLIENT, Receive, sent, Some((NodeKind::Queue, "orders")));
+        check(CLIENT, Plain, sent, None);
+        check(PRODUCER, Send, PeerAttributes { address: Some("broker"), ..none }, None);
         let url = PeerAttributes { url: Some("https://pay.example:8443/v1?x=1"), ..none };
-        check(CLIENT, url, Some((NodeKind::External, "pay.example")));
-        check(CLIENT, PeerAttributes { url: Some("/relative"), ..none }, None);
-        check(CLIENT, PeerAttributes { address: Some("10.0.0.7"), ..url }, Some((NodeKind::External, "10.0.0.7")));
-        check(CLIENT, PeerAttributes { peer_service: Some("bank"), ..url }, Some((NodeKind::External, "bank")));
-        check(CLIENT, PeerAttributes { peer_service: Some(""), ..none }, None);
+        check(CLIENT, Plain, url, Some((NodeKind::External, "pay.example")));
+        check(UNSPECIFIED, Plain, url, None);
+        check(CLIENT, Outbound, url, Some((NodeKind::External, "pay.example")));
+        check(SERVER, Inbound, url, None);
+        check(CLIENT, Plain, PeerAttributes { url: Some("/relative"), ..none }, None);
+        let by_header = |host| PeerAttributes { host: Some(host), url: Some("/relative"), ..none };
+        check(CLIENT, Plain, by_header("pay.example:8443"), Some((NodeKind::External, "pay.example")));
+        check(CLIENT, Plain, by_header("[::1]:80"), Some((NodeKind::External, "[::1]")));
+        let placed = PeerAttributes { address: Some("10.0.0.7"), ..url };
+        check(CLIENT, Plain, placed, Some((NodeKind::External, "10.0.0.7")));
+        let named = PeerAttributes { peer_service: Some("bank"), ..url };
+        check(CLIENT, Plain, named, Some((NodeKind::External, "bank")));
+        check(UNSPECIFIED, Plain, named, Some((NodeKind::External, "bank")));
+        check(CLIENT, Plain, PeerAttributes { peer_service: Some(""), ..none }, None);
     }
 }

@@ -1,12 +1,16 @@
 //! Which span of a trace is the parent of another. Pure; the map, trace summaries and search share it, so that they agree.
 //!
 //! Zipkin-style clients and servers share one span id: the parent of such a server is the client of the same id, and a
-//! span that names a shared id belongs to the half that its own service recorded.
+//! span that names a shared id belongs to the half that its own service recorded, a server to the server's half.
 
 use std::ops::Range;
 
 use tracelake_model::SpanId;
 
+/// OTLP number of `SPAN_KIND_UNSPECIFIED`.
+pub(crate) const UNSPECIFIED: i8 = 0;
+/// OTLP number of `SPAN_KIND_INTERNAL`.
+pub(crate) const INTERNAL: i8 = 1;
 /// OTLP number of `SPAN_KIND_SERVER`.
 pub(crate) const SERVER: i8 = 2;
 /// OTLP number of `SPAN_KIND_CLIENT`.
@@ -64,7 +68,9 @@ pub(crate) fn parent_of<T>(group: &[T], at: usize, link: impl Fn(&T) -> Link) ->
     }
     let rank = |i: &usize| {
         let candidate = link(&group[*i]);
-        (candidate.service == child.service, matches!(candidate.kind, SERVER | CONSUMER))
+        let (is_own, answers) = (candidate.service == child.service, matches!(candidate.kind, SERVER | CONSUMER));
+        // The client half was answered by the server half, so another server was called by the latter.
+        if matches!(child.kind, SERVER | CONSUMER) { (answers, is_own) } else { (is_own, answers) }
     };
     let best = same_id(group, child.parent, &link).filter(|i| *i != at).max_by_key(rank);
     best.map_or(Parent::Missing, Parent::At)
@@ -74,6 +80,23 @@ fn same_id<T>(group: &[T], span: u64, link: impl Fn(&T) -> Link) -> Range<usize>
     let first = group.partition_point(|one| link(one).span < span);
     let count = group[first..].iter().take_while(|one| link(one).span == span).count();
     first..first + count
+}
+
+/// All places of a group, parents before their children; of spans that are their own ancestors one comes first.
+pub(crate) fn in_order(parents: &[Parent]) -> Vec<usize> {
+    let mut order = Vec::with_capacity(parents.len());
+    let mut seen = vec![false; parents.len()];
+    let mut chain = Vec::new();
+    for first in 0..parents.len() {
+        let mut next = Some(first);
+        while let Some(at) = next.filter(|at| !seen[*at]) {
+            seen[at] = true;
+            chain.push(at);
+            next = if let Parent::At(up) = parents[at] { Some(up) } else { None };
+        }
+        order.extend(chain.drain(..).rev());
+    }
+    order
 }
 
 #[cfg(test)]
@@ -103,5 +126,19 @@ mod tests {
             &[(1, 0, SERVER, 0), (2, 1, CLIENT, 0), (2, 1, SERVER, 1), (3, 2, 1, 1), (4, 2, 1, 0)],
             &[Root, At(2), At(0), At(1), At(2)],
         );
+        // The called service calls its caller back, without a client span: 4 server@0 below 2.
+        check(
+            &[(1, 0, SERVER, 0), (2, 1, CLIENT, 0), (2, 1, SERVER, 1), (4, 2, SERVER, 0)],
+            &[Root, At(2), At(0), At(1)],
+        );
+    }
+
+    #[test]
+    fn parents_come_before_their_children_also_around_a_circle() {
+        use Parent::{At, Missing, Root};
+        assert_eq!(in_order(&[At(2), Root, At(1), Missing]), [1, 2, 0, 3]);
+        assert_eq!(in_order(&[At(1), At(0), At(1)]), [1, 0, 2]);
+        assert_eq!(in_order(&[At(0)]), [0]);
+        assert!(in_order(&[]).is_empty());
     }
 }

@@ -10,6 +10,17 @@ use tracelake_model::TimeRange;
 pub(crate) struct Red {
     durations_ns: Vec<i64>,
     errors: u64,
+    estimated: f64,
+    errors_estimated: f64,
+}
+
+/// Calls and failed ones before sampling, as far as the stored spans tell; equal to the stored figures without sampling.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Estimated {
+    /// Calls.
+    pub(crate) calls: f64,
+    /// Failed calls.
+    pub(crate) errors: f64,
 }
 
 /// The percentiles everybody asks for, milliseconds; null when nothing was measured.
@@ -23,8 +34,15 @@ pub(crate) struct Percentiles {
 impl Red {
     /// Takes one call in.
     pub(crate) fn add(&mut self, duration_ns: i64, error: bool) {
+        self.add_adjusted(duration_ns, error, 1.0);
+    }
+
+    /// Takes one stored call in that stands for `adjusted` calls.
+    pub(crate) fn add_adjusted(&mut self, duration_ns: i64, error: bool, adjusted: f32) {
         self.durations_ns.push(duration_ns);
         self.errors += u64::from(error);
+        self.estimated += f64::from(adjusted);
+        self.errors_estimated += if error { f64::from(adjusted) } else { 0.0 };
     }
 
     /// How many calls.
@@ -35,6 +53,11 @@ impl Red {
     /// How many of them failed.
     pub(crate) fn errors(&self) -> u64 {
         self.errors
+    }
+
+    /// How many calls and failed ones they stand for.
+    pub(crate) fn estimated(&self) -> Estimated {
+        Estimated { calls: self.estimated, errors: self.errors_estimated }
     }
 
     /// Failed calls as a share of all, 0 to 1; 0 without calls.
@@ -97,6 +120,9 @@ mod tests {
         two.add(2_000_000, false);
         assert_eq!((two.count(), two.errors(), two.error_rate()), (2, 1, 0.5));
         assert_eq!(two.percentiles().p50_ms, Some(3.0));
+        assert_eq!(two.estimated(), Estimated { calls: 2.0, errors: 1.0 });
+        two.add_adjusted(1, true, 4.0);
+        assert_eq!((two.count(), two.estimated()), (3, Estimated { calls: 6.0, errors: 5.0 }));
         assert_eq!(two.rate(TimeRange { start: UnixNano(5), end: UnixNano(5) }), 0.0);
     }
 }

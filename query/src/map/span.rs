@@ -1,4 +1,5 @@
 //! The few columns of a span that the map and the figures need: interned, 64 bytes a span, each span once.
+//! Links and sidecars are settled when all spans are there ([`SpanSet::seal`]).
 //!
 //! A span's identity is (trace, span, kind, service); of rows that share it the last stored one counts.
 //! Deliberately knows nothing of scans: [`SpanSet::push`] takes batches from wherever they come.
@@ -7,16 +8,22 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, StringArray};
+use arrow::array::{Array, AsArray, ListArray, RecordBatch, StringArray};
 use tracelake_model::column::{
-    DURATION_NS, KIND, NAME, PARENT_SPAN_ID, SERVICE_NAME, SPAN_ID, START_UNIX_NANO, STATUS_CODE, TRACE_ID,
+    ATTRIBUTES_REST, DURATION_NS, KIND, LINKS, NAME, PARENT_SPAN_ID, SERVICE_NAME, SPAN_ID, START_UNIX_NANO,
+    STATUS_CODE, TRACE_ID, TRACE_STATE,
 };
+use tracelake_model::{SpanId, TraceId};
 
-use crate::map::node::{NodeKind, PeerAttributes, peer};
-use crate::map::parent::{CLIENT, CONSUMER, Link, PRODUCER, SERVER, span_number};
-use crate::view::column::{binary, bytes_at, int, small, text, text_at};
+use crate::map::attribute::{AttributeColumns, PROMOTED};
+use crate::map::fold::folded;
+use crate::map::node::{NodeKind, TIMER, USER, peer};
+use crate::map::parent::{CONSUMER, INTERNAL, Link, Parent, SERVER, in_order, parent_of, span_number};
+use crate::map::role::Role;
+use crate::map::sampling::adjusted_count;
+use crate::view::column::{binary, bytes_at, int, list, small, text, text_at};
 
-/// No name or no peer.
+/// No name, no peer or no links.
 pub(crate) const NONE: u32 = u32::MAX;
 
 /// OTLP number of `STATUS_CODE_ERROR`.
@@ -25,27 +32,12 @@ pub(crate) const ERROR: i8 = 2;
 const BASE: [&str; 8] =
     [TRACE_ID, SPAN_ID, PARENT_SPAN_ID, SERVICE_NAME, KIND, START_UNIX_NANO, DURATION_NS, STATUS_CODE];
 
-const PEER: [&str; 12] = [
-    "db_system_name",
-    "db_system",
-    "db_namespace",
-    "db_name",
-    "messaging_destination_name",
-    "messaging_operation_type",
-    "peer_service",
-    "server_address",
-    "net_peer_name",
-    "network_peer_address",
-    "url_full",
-    "http_url",
-];
-
 /// Which columns a question needs besides the base.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Detail {
     /// Span names.
     pub(crate) names: bool,
-    /// What leaf spans talk to.
+    /// What the map's rules need: peers, roles, links, sampling.
     pub(crate) peers: bool,
 }
 
@@ -54,7 +46,10 @@ impl Detail {
     pub(crate) fn columns(self) -> Vec<&'static str> {
         let mut columns = BASE.to_vec();
         columns.extend(self.names.then_some(NAME));
-        columns.extend(PEER.iter().filter(|_| self.peers));
+        if self.peers {
+            columns.extend(PROMOTED);
+            columns.extend([ATTRIBUTES_REST, TRACE_STATE, LINKS]);
+        }
         columns
     }
 }
@@ -74,10 +69,27 @@ pub(crate) struct Span {
     pub(crate) name: u32,
     /// Place in [`SpanSet::peers`], or [`NONE`].
     pub(crate) peer: u32,
+    /// Place in [`SpanSet::links`], or [`NONE`].
+    pub(crate) links: u32,
+    /// How many spans it stands for, by how it was sampled; 1 when nothing is known.
+    pub(crate) adjusted: f32,
     /// OTLP number of the status code.
     pub(crate) status: i8,
+    /// The part it plays.
+    pub(crate) role: Role,
+    /// A sidecar's span that is as good as its application's; settled by [`SpanSet::seal`].
+    pub(crate) is_folded: bool,
     /// Whether it fulfils the conditions of a search.
     pub(crate) matched: bool,
+}
+
+/// What a span links to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Target {
+    /// Place in [`SpanSet::traces`].
+    pub(crate) trace: u32,
+    /// The span's id.
+    pub(crate) span: u64,
 }
 
 impl Span {
@@ -86,9 +98,10 @@ impl Span {
         self.status == ERROR
     }
 
-    /// Whether it stands for a request that its service answered: SERVER and CONSUMER spans.
+    /// Whether it stands for a request that its service answered: SERVER and CONSUMER spans, but those of sidecars that
+    /// fold or that pass on what their service asks of others.
     pub(crate) fn is_request(&self) -> bool {
-        matches!(self.link.kind, SERVER | CONSUMER)
+        matches!(self.link.kind, SERVER | CONSUMER) && !self.is_folded && self.role != Role::Outbound
     }
 }
 
@@ -103,15 +116,24 @@ pub(crate) struct SpanSet {
     pub(crate) services: Interner<Arc<str>>,
     /// Span names.
     pub(crate) names: Interner<Arc<str>>,
-    /// Databases, queues and peers outside.
+    /// Databases, queues and peers outside; the first two are [`SpanSet::USER`] and [`SpanSet::TIMER`].
     pub(crate) peers: Interner<(NodeKind, String)>,
+    /// What single spans link to.
+    pub(crate) links: Vec<Box<[Target]>>,
     detail: Detail,
 }
 
 impl SpanSet {
+    /// Place of the client that calls a SERVER span without parent.
+    pub(crate) const USER: u32 = 0;
+    /// Place of the client that starts what runs by a schedule.
+    pub(crate) const TIMER: u32 = 1;
+
     /// An empty set that keeps what `detail` says.
     pub(crate) fn new(detail: Detail) -> Self {
-        Self { detail, ..Self::default() }
+        let mut set = Self { detail, ..Self::default() };
+        [USER, TIMER].map(|name| set.peers.intern((NodeKind::Client, name.to_owned())));
+        set
     }
 
     /// Takes in all rows of a batch that has [`Detail::columns`].
@@ -125,7 +147,7 @@ impl SpanSet {
         let (service, kind, status) = (text(batch, SERVICE_NAME), small(batch, KIND), small(batch, STATUS_CODE));
         let (start, duration) = (int(batch, START_UNIX_NANO), int(batch, DURATION_NS));
         let name = self.detail.names.then(|| text(batch, NAME));
-        let peer = self.detail.peers.then(|| PeerColumns::new(batch));
+        let clues = self.detail.peers.then(|| ClueColumns::new(batch));
         for (row, matched) in rows {
             let Ok(id) = <[u8; 16]>::try_from(trace.value(row)) else { continue };
             let link = Link {
@@ -134,26 +156,88 @@ impl SpanSet {
                 kind: kind.value(row),
                 service: self.services.intern_text(service.value(row)),
             };
-            let peer = peer.as_ref().and_then(|columns| columns.peer(link.kind, row));
-            self.spans.push(Span {
+            let mut made = Span {
                 trace: self.traces.intern(id),
                 link,
                 start: start.value(row),
                 duration_ns: duration.value(row),
                 name: name.map_or(NONE, |column| self.names.intern_text(column.value(row))),
-                peer: peer.map_or(NONE, |peer| self.peers.intern(peer)),
+                peer: NONE,
+                links: NONE,
+                adjusted: 1.0,
                 status: status.value(row),
+                role: Role::of_kind(link.kind),
+                is_folded: false,
                 matched,
-            });
+            };
+            if let Some(clues) = &clues {
+                self.tell(&mut made, service.value(row), clues, row);
+            }
+            self.spans.push(made);
         }
     }
 
-    /// Orders the spans and keeps of each the row that came last.
+    /// Adds what the map's rules need to know.
+    fn tell(&mut self, span: &mut Span, service: &str, clues: &ClueColumns<'_>, row: usize) {
+        span.adjusted = adjusted_count(text_at(clues.trace_state, row));
+        // Below the root, work inside a service says nothing about what stands around it.
+        if span.link.kind == INTERNAL && span.link.parent != 0 {
+            return;
+        }
+        let attributes = clues.attributes.row(row);
+        span.role = Role::of(span.link.kind, service, &attributes.clues());
+        if let Some(found) = peer(span.link.kind, span.role, &attributes.peer()) {
+            span.peer = self.peers.intern(found);
+        }
+        if let Some(name) = attributes.canonical_service().filter(|_| span.role.is_sidecar()) {
+            span.link.service = self.services.intern_text(name);
+        }
+        if matches!(span.role, Role::Send | Role::Receive | Role::Process) {
+            span.links = self.intern_links(clues.links, row);
+        }
+    }
+
+    fn intern_links(&mut self, column: &ListArray, row: usize) -> u32 {
+        if column.is_null(row) {
+            return NONE;
+        }
+        let links = column.value(row);
+        let field = |name| links.as_struct_opt().and_then(|all| all.column_by_name(name)?.as_string_opt::<i32>());
+        let (Some(traces), Some(spans)) = (field("trace_id"), field("span_id")) else { return NONE };
+        let target = |at| {
+            let trace = TraceId::parse(text_at(traces, at)?).ok()?;
+            let span = SpanId::parse(text_at(spans, at)?).ok()?;
+            Some(Target { trace: self.traces.intern(trace.0), span: u64::from_be_bytes(span.0) })
+        };
+        let mut targets: Vec<Target> = (0..links.len()).filter_map(target).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        self.link_to(targets)
+    }
+
+    /// The place in [`SpanSet::links`] of what one span links to, each once.
+    pub(crate) fn link_to(&mut self, targets: Vec<Target>) -> u32 {
+        if targets.is_empty() {
+            return NONE;
+        }
+        self.links.push(targets.into());
+        u32::try_from(self.links.len() - 1).expect("fewer lists of links than spans in memory")
+    }
+
+    /// What a span links to.
+    pub(crate) fn links_of(&self, span: &Span) -> &[Target] {
+        usize::try_from(span.links).ok().and_then(|place| self.links.get(place)).map_or(&[], |links| links)
+    }
+
+    /// Orders the spans, keeps of each the row that came last, and settles which sidecars fold. May be called again.
     pub(crate) fn seal(&mut self) {
         let identity = |span: &Span| (span.trace, span.link.span, span.link.kind, span.link.service);
         self.spans.reverse();
         self.spans.sort_by_key(identity);
         self.spans.dedup_by_key(|span| identity(span));
+        if self.spans.iter().any(|span| span.role.is_sidecar()) {
+            self.spans.chunk_by_mut(|a, b| a.trace == b.trace).for_each(fold);
+        }
     }
 
     /// The spans of each trace; after [`SpanSet::seal`].
@@ -208,31 +292,27 @@ impl Interner<Arc<str>> {
     }
 }
 
-/// The columns that may name a peer, in the order in which they are believed.
-struct PeerColumns<'a>([&'a StringArray; 12]);
-
-impl<'a> PeerColumns<'a> {
-    fn new(batch: &'a RecordBatch) -> Self {
-        Self(PEER.map(|name| text(batch, name)))
+fn fold(group: &mut [Span]) {
+    if group.iter().any(|span| span.role.is_sidecar()) {
+        let parents: Vec<Parent> = (0..group.len()).map(|at| parent_of(group, at, |span| span.link)).collect();
+        let folded = folded(&parents, &in_order(&parents), |at| group[at].role);
+        group.iter_mut().zip(folded).for_each(|(span, is_folded)| span.is_folded = is_folded);
     }
+}
 
-    fn peer(&self, kind: i8, row: usize) -> Option<(NodeKind, String)> {
-        if !matches!(kind, CLIENT | PRODUCER | CONSUMER) {
-            return None;
+/// The columns that the map's rules read besides the base.
+struct ClueColumns<'a> {
+    attributes: AttributeColumns<'a>,
+    trace_state: &'a StringArray,
+    links: &'a ListArray,
+}
+
+impl<'a> ClueColumns<'a> {
+    fn new(batch: &'a RecordBatch) -> Self {
+        Self {
+            attributes: AttributeColumns::new(batch),
+            trace_state: text(batch, TRACE_STATE),
+            links: list(batch, LINKS),
         }
-        let first = |from: usize, to: usize| {
-            let filled = |column: &&'a StringArray| text_at(column, row).filter(|text| !text.is_empty());
-            self.0[from..to].iter().find_map(filled)
-        };
-        let attributes = PeerAttributes {
-            db_system: first(0, 2),
-            db_namespace: first(2, 4),
-            messaging_destination: first(4, 5),
-            messaging_operation: first(5, 6),
-            peer_service: first(6, 7),
-            address: first(7, 10),
-            url: first(10, 12),
-        };
-        peer(kind, &attributes)
     }
 }

@@ -8,16 +8,34 @@ use tracelake_model::{TimeRange, UnixNano};
 use super::edge::incomplete;
 use super::graph::{Link as Drawn, draw};
 use super::node::NodeKind;
-use super::parent::{CLIENT, CONSUMER, Link, PRODUCER, SERVER, span_number};
+use super::parent::{CLIENT, CONSUMER, INTERNAL, Link, PRODUCER, SERVER, span_number};
+use super::role::Role;
 use super::span::{Detail, NONE, Span, SpanSet};
 use super::truth;
 use crate::view::service::list_services;
 
 const ALL: TimeRange = TimeRange::ALL;
-const INTERNAL: i8 = 1;
+const USER_CALLS_A: &str = "client:user -> service:a Call? 1/0";
 
 /// A span of trace 1: id, parent, service, kind, peer.
 type Made<'a> = (u64, u64, &'a str, i8, Option<(NodeKind, &'a str)>);
+
+fn span(trace: u32, link: Link, start: i64, duration_ns: i64) -> Span {
+    Span {
+        trace,
+        link,
+        start,
+        duration_ns,
+        name: NONE,
+        peer: NONE,
+        links: NONE,
+        adjusted: 1.0,
+        status: 0,
+        role: Role::of_kind(link.kind),
+        is_folded: false,
+        matched: false,
+    }
+}
 
 fn set(spans: &[Made<'_>]) -> SpanSet {
     let mut set = SpanSet::new(Detail::default());
@@ -27,8 +45,7 @@ fn set(spans: &[Made<'_>]) -> SpanSet {
         let peer = peer.map_or(NONE, |(kind, name)| set.peers.intern((kind, name.to_owned())));
         let trace = set.traces.intern([1; 16]);
         let start = i64::try_from(id).expect("small ids") * 100;
-        let span = Span { trace, link, start, duration_ns: 10, name: NONE, peer, status: 0, matched: false };
-        set.spans.push(span);
+        set.spans.push(Span { peer, ..span(trace, link, start, 10) });
     }
     set.seal();
     set
@@ -48,10 +65,23 @@ fn check(spans: &[Made<'_>], expected: &[&str]) {
 fn a_call_is_a_child_in_another_service_whatever_the_kinds() {
     check(
         &[(1, 0, "a", SERVER, None), (2, 1, "a", CLIENT, None), (3, 2, "b", SERVER, None)],
-        &["service:a -> service:b Call 1/0"],
+        &[USER_CALLS_A, "service:a -> service:b Call 1/0"],
     );
     check(&[(1, 0, "a", INTERNAL, None), (2, 1, "b", INTERNAL, None)], &["service:a -> service:b Call 1/0"]);
-    check(&[(1, 0, "a", SERVER, None), (2, 1, "a", CLIENT, None), (3, 9, "b", SERVER, None)], &[]);
+    check(&[(1, 0, "a", 0, None), (2, 1, "b", 0, None)], &["service:a -> service:b Call 1/0"]);
+    // A parent that is not there is nobody's call, not even a user's.
+    check(&[(1, 0, "a", SERVER, None), (2, 1, "a", CLIENT, None), (3, 9, "b", SERVER, None)], &[USER_CALLS_A]);
+    // A service that calls itself, over a wire or not, draws no edge; a circle of services draws each of its calls.
+    check(&[(1, 0, "a", CLIENT, None), (2, 1, "a", SERVER, None)], &[]);
+    check(
+        &[(1, 0, "a", CLIENT, None), (2, 1, "b", SERVER, None), (3, 2, "a", SERVER, None), (4, 3, "b", SERVER, None)],
+        &["service:a -> service:b Call 2/0", "service:b -> service:a Call 1/0"],
+    );
+    // Spans that are their own ancestors are a fault of the sender, and no reason to hang.
+    check(
+        &[(1, 2, "a", SERVER, None), (2, 1, "b", SERVER, None)],
+        &["service:a -> service:b Call 1/0", "service:b -> service:a Call 1/0"],
+    );
     // The very same span twice is one call.
     check(
         &[(1, 0, "a", CLIENT, None), (2, 1, "b", SERVER, None), (2, 1, "b", SERVER, None)],
@@ -60,7 +90,7 @@ fn a_call_is_a_child_in_another_service_whatever_the_kinds() {
     // Client and server that share one id.
     check(
         &[(1, 0, "a", SERVER, None), (2, 1, "a", CLIENT, None), (2, 1, "b", SERVER, None), (3, 2, "b", CLIENT, None)],
-        &["service:a -> service:b Call 1/0"],
+        &[USER_CALLS_A, "service:a -> service:b Call 1/0"],
     );
 }
 
@@ -70,7 +100,11 @@ fn a_client_without_child_leads_to_the_peer_it_names() {
     let pay = Some((NodeKind::External, "pay.example"));
     check(
         &[(1, 0, "a", SERVER, None), (2, 1, "a", CLIENT, db), (3, 1, "a", CLIENT, pay)],
-        &["service:a -> database:mysql/shop Database? 1/0", "service:a -> external:pay.example External? 1/0"],
+        &[
+            USER_CALLS_A,
+            "service:a -> database:mysql/shop Database? 1/0",
+            "service:a -> external:pay.example External? 1/0",
+        ],
     );
     // The peer that answered with a span of its own is that service.
     check(&[(1, 0, "a", CLIENT, pay), (2, 1, "b", SERVER, None)], &["service:a -> service:b Call 1/0"]);
@@ -117,9 +151,9 @@ fn a_map_of_one_service_shows_its_neighbours_only() {
         (4, 0, "d", SERVER, None),
     ]);
     let ids = |service| draw(&spans, ALL, service).nodes.into_iter().map(|node| node.id).collect::<Vec<_>>();
-    assert_eq!(ids(None).len(), 4);
+    assert_eq!(ids(None).len(), 5);
     assert_eq!(ids(Some("a")), ["service:a", "service:b"]);
-    assert_eq!(ids(Some("d")), ["service:d"]);
+    assert_eq!(ids(Some("d")), ["service:d", "client:user"]);
     assert!(ids(Some("nobody")).is_empty());
 }
 
@@ -135,6 +169,7 @@ fn figures_and_evidence_come_from_the_calls() {
     assert_eq!((edge["error_rate"].as_f64(), edge["p50_ms"].as_f64()), (Some(0.5), Some(3.0)));
     assert_eq!(edge["examples"], serde_json::json!(["01010101010101010101010101010101"]));
     assert_eq!((edge["kind"].as_str(), &map["nodes"][1]["kind"]), (Some("call"), &Value::from("service")));
+    assert_eq!((edge["calls_estimated"].as_f64(), edge["errors_estimated"].as_f64()), (Some(2.0), Some(1.0)));
     assert_eq!((map["nodes"][0]["requests"].as_u64(), map["nodes"][1]["requests"].as_u64()), (Some(0), Some(2)));
 }
 
@@ -152,7 +187,7 @@ fn replayed(name: &str) -> SpanSet {
         let start = nanos(span.start_time_unix_nano);
         let status = span.status.map_or(0, |status| i8::try_from(status.code).expect("a code"));
         let duration_ns = nanos(span.end_time_unix_nano) - start;
-        set.spans.push(Span { trace, link, start, duration_ns, name: NONE, peer: NONE, status, matched: false });
+        set.spans.push(Span { status, ..self::span(trace, link, start, duration_ns) });
     });
     set.seal();
     set
@@ -163,6 +198,11 @@ fn close(found: &Value, expected_ns: &Value, what: &str) {
     assert!((found - expected).abs() <= expected.abs() * 1e-9, "{what}: {found} ms, in truth {expected} ms");
 }
 
+/// The edges without the clients that start traces, of which the facts say nothing.
+fn between_services(edges: &[Drawn]) -> impl Iterator<Item = &Drawn> {
+    edges.iter().filter(|edge| edge.source.starts_with("service:") && edge.target.starts_with("service:"))
+}
+
 #[test]
 fn the_maps_of_real_systems_equal_the_truth() {
     for name in truth::SETS {
@@ -171,7 +211,7 @@ fn the_maps_of_real_systems_equal_the_truth() {
         assert_eq!(Some(set.spans.len() as u64), facts["distinct_spans"].as_u64(), "{name}");
         let map = draw(&set, ALL, None);
         let found: BTreeMap<(String, String), u64> =
-            map.edges.iter().map(|edge| ((edge.source.clone(), edge.target.clone()), edge.calls)).collect();
+            between_services(&map.edges).map(|edge| ((edge.source.clone(), edge.target.clone()), edge.calls)).collect();
         let end = |edge: &Value, key: &str| format!("service:{}", edge[key].as_str().expect("a service"));
         let expected: BTreeMap<(String, String), u64> = facts["service_edges"]
             .as_array()
@@ -188,8 +228,10 @@ fn the_maps_of_real_systems_equal_the_truth() {
 fn the_figures_of_a_real_system_equal_the_truth() {
     let Some(facts) = truth::facts("trainticket-2023-01-29.searches.json") else { return };
     let set = replayed("trainticket-2023-01-29");
-    let map = serde_json::to_value(draw(&set, ALL, None)).expect("JSON");
-    let edges = map["edges"].as_array().expect("edges");
+    let drawn = draw(&set, ALL, None);
+    let map = serde_json::to_value(&drawn).expect("JSON");
+    let edges: Vec<Value> =
+        between_services(&drawn.edges).map(|edge| serde_json::to_value(edge).expect("JSON")).collect();
     let expected = facts["edges"].as_array().expect("edges");
     assert_eq!(edges.len(), expected.len());
     for truth in expected {
