@@ -7,8 +7,8 @@ use super::record::{Act, Record};
 /// Source, target and kind of an edge.
 pub(super) type Key = (String, String, &'static str);
 
-/// One call as an edge must have it: duration, failed, trace.
-pub(super) type Seen = (i64, bool, usize);
+/// One call as an edge must have it: duration, failed, trace, start.
+pub(super) type Seen = (i64, bool, usize, i64);
 
 /// The map as it must be.
 #[derive(Debug, Default)]
@@ -74,7 +74,7 @@ impl Expected {
             node.estimated += 1.0 / chance;
         }
         let edge = self.edges.entry(act.edge.clone()).or_default();
-        edge.calls.push((figure.duration_ns, figure.error, figure.trace));
+        edge.calls.push((figure.duration_ns, figure.error, figure.trace, figure.start));
         edge.estimated += 1.0 / chance;
         edge.chances.push(chances);
     }
