@@ -125,11 +125,10 @@ pub(crate) fn around(group: &[Span], tree: &Tree) -> Option<Around> {
         let Some(up) = tree.parent_within(at).filter(is_same) else { continue };
         worker[at] = if group[up].role == Role::Process { Some(up) } else { worker[up] };
         receiver[at] = if group[up].role == Role::Receive { Some(up) } else { receiver[up] };
-        if let (Role::Process, Some(place)) = (group[at].role, receiver[at]) {
-            if group[at].peer == group[place].peer {
-                workers[place].all += 1;
-                workers[place].unlinked += usize::from(group[at].links == NONE);
-            }
+        let works_for = receiver[at].filter(|place: &usize| group[*place].peer == group[at].peer);
+        if let (Role::Process, Some(place)) = (group[at].role, works_for) {
+            workers[place].all += 1;
+            workers[place].unlinked += usize::from(group[at].links == NONE);
         }
     }
     Some(Around { worker, workers })

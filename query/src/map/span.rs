@@ -132,7 +132,9 @@ impl SpanSet {
     /// An empty set that keeps what `detail` says.
     pub(crate) fn new(detail: Detail) -> Self {
         let mut set = Self { detail, ..Self::default() };
-        [USER, TIMER].map(|name| set.peers.intern((NodeKind::Client, name.to_owned())));
+        for name in [USER, TIMER] {
+            set.peers.intern((NodeKind::Client, name.to_owned()));
+        }
         set
     }
 

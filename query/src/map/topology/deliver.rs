@@ -28,7 +28,9 @@ pub(super) fn publish(record: &mut Record<'_>, at: Work, place: usize) {
             record.act(edge, send, &[]).unless = told;
         }
     } else {
-        sent.push(messaging(record, (at.trace, Some(at.span)), at.service, PRODUCER, (queue, "publish")));
+        let by_client = queue.is_sent_by_clients && queue.destination.is_some() && service.has_kinds;
+        let (kind, operation) = if by_client { (CLIENT, "") } else { (PRODUCER, "publish") };
+        sent.push(messaging(record, (at.trace, Some(at.span)), at.service, kind, (queue, operation)));
     }
     for &span in &sent {
         record.spans[span].error = record.rng.random_bool(0.05);
@@ -165,6 +167,7 @@ fn messaging(
         }
     }
     match queue.is_old_name {
+        _ if operation.is_empty() => {}
         true => record.rest(span, "messaging.operation", operation),
         false => record.column(span, "messaging_operation_type", operation),
     }

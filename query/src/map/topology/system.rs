@@ -116,6 +116,8 @@ pub(super) struct Queue {
     pub(super) delivery: Delivery,
     /// Messages are created by spans of their own, then sent together by a span that links to them.
     pub(super) is_created_first: bool,
+    /// Producers are CLIENT spans that name the destination and nothing else.
+    pub(super) is_sent_by_clients: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -223,12 +225,12 @@ fn service(rng: &mut StdRng, at: usize, is_meshed: bool) -> Service {
     let is_silent = is_istio && rng.random_bool(0.3);
     let hands_on = mesh != Mesh::None && !is_silent && rng.random_bool(0.2);
     let has_kinds = is_silent || rng.random_bool(0.8);
-    let has_client_spans = !hands_on && !is_silent && rng.random_bool(0.8);
+    let has_client_spans = !hands_on && !is_silent && rng.random_bool(0.7);
     Service {
         name: format!("s{at}"),
         has_kinds,
         has_client_spans,
-        shares_ids: has_kinds && mesh == Mesh::None && rng.random_bool(0.15),
+        shares_ids: has_kinds && mesh == Mesh::None && rng.random_bool(0.4),
         mesh,
         is_silent,
         hands_on,
@@ -241,7 +243,7 @@ fn service(rng: &mut StdRng, at: usize, is_meshed: bool) -> Service {
 
 fn database(rng: &mut StdRng, at: usize) -> Database {
     Database {
-        system: *["mysql", "redis", "postgresql"].choose(rng).unwrap(),
+        system: ["mysql", "redis", "postgresql"][rng.random_range(0..3)],
         namespace: rng.random_bool(0.7).then(|| format!("db{at}")),
         naming: rng.random_range(0..3),
         nested: *[Nested::None, Nested::Connection, Nested::Transport, Nested::Driver].choose(rng).unwrap(),
@@ -264,5 +266,6 @@ fn queue(rng: &mut StdRng, at: usize, services: &[Service]) -> Queue {
         consumers,
         delivery: *[Child, Link, ChildAndLink, Batch, Fetch, FetchUnlinked].choose(rng).unwrap(),
         is_created_first: rng.random_bool(0.2),
+        is_sent_by_clients: rng.random_bool(0.2),
     }
 }
