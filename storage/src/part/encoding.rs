@@ -7,11 +7,18 @@ use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::{Compression, Encoding, Type, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
-use parquet::schema::types::ColumnDescriptor;
+use parquet::schema::types::{ColumnDescriptor, ColumnPath};
 use tracelake_model::{Table, column};
 
 /// Rows of a row group at most: enough for good compression, few enough to read one without much waste.
 pub(crate) const ROW_GROUP_ROWS_MAX: usize = 256 << 10;
+
+/// Rows of a page at most.
+pub(crate) const PAGE_ROWS_MAX: usize = 20_000;
+/// Bytes of a page at most, but for its last value.
+pub(crate) const PAGE_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a dictionary page at most, but for its last value; further values are written as they are.
+pub(crate) const DICTIONARY_BYTES_MAX: usize = 1 << 20;
 
 /// One in a hundred lookups of a trace opens a row group in vain.
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
@@ -44,6 +51,17 @@ const DISTINCT: &[&str] = &[
     column::ANSWER,
 ];
 
+/// Columns whose least and greatest value say nothing.
+const UNBOUNDED: &[&str] = &[
+    column::SPAN_ID,
+    column::PARENT_SPAN_ID,
+    column::ATTRIBUTES_REST,
+    column::BODY,
+    column::MESSAGE,
+    column::STACKTRACE,
+    column::ANSWER,
+];
+
 /// Columns whose pages carry statistics, so that a reader can skip pages.
 const PAGED: &[&str] = &[column::SERVICE_NAME, column::TRACE_ID];
 
@@ -53,7 +71,9 @@ pub(crate) fn properties(table: Table, schema: &Schema, rows: usize) -> Result<W
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("tracelake version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
+        .set_data_page_row_count_limit(PAGE_ROWS_MAX)
+        .set_data_page_size_limit(PAGE_BYTES_MAX)
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
         .set_statistics_enabled(EnabledStatistics::Chunk);
     for leaf in descriptor.columns() {
         builder = encode(builder, table, leaf);
@@ -67,7 +87,13 @@ pub(crate) fn properties(table: Table, schema: &Schema, rows: usize) -> Result<W
     Ok(builder.build())
 }
 
-const ZSTD_LEVEL: i32 = 3;
+pub(crate) const ZSTD_LEVEL: i32 = 3;
+
+/// Whether statistics hold the least and the greatest value of a text or bytes: not of random ids, which rule nothing
+/// out, nor of long texts, which nobody compares whole.
+pub(crate) fn is_bounded(column: &ColumnPath) -> bool {
+    column.parts().first().is_some_and(|root| !UNBOUNDED.contains(&root.as_str()))
+}
 
 fn encode(builder: WriterPropertiesBuilder, table: Table, leaf: &ColumnDescriptor) -> WriterPropertiesBuilder {
     let path = || leaf.path().clone();

@@ -96,7 +96,7 @@ pub(crate) fn write(
             let count = group_end.map_or(left, |end| left.min(end - at));
             let stay = rest.stay.slice(at, count);
             if stay.count_set_bits() > 0 {
-                writer.write(&filter_record_batch(&batch.slice(from, count), &BooleanArray::new(stay, None))?)?;
+                writer.write_all(&filter_record_batch(&batch.slice(from, count), &BooleanArray::new(stay, None))?)?;
             }
             (at, from) = (at + count, from + count);
             if group_end == Some(at) {

@@ -1,4 +1,4 @@
-//! Rows of many batches of one table as one batch: all of them, or some in any order.
+//! Rows of many batches of one table as one batch.
 //!
 //! Each interned column gets one dictionary without repeats for all batches, where Arrow's own kernels put the
 //! dictionaries of small batches one after another. Columns that are null throughout share
@@ -11,7 +11,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanBufferBuilder, DictionaryArray, Int32Array, RecordBatch, StringArray,
 };
 use arrow::buffer::NullBuffer;
-use arrow::compute::{concat, interleave};
+use arrow::compute::concat;
 use arrow::datatypes::{DataType, Int32Type};
 use arrow::error::ArrowError;
 use tracelake_model::{Table, is_null_column, null_column};
@@ -66,14 +66,6 @@ impl<'a> Gather<'a> {
         self.build(self.rows, |at, column| match column {
             Column::Interned(interned) => interned.all(&self.arrays(at), self.rows),
             Column::Null | Column::Plain => concat(&self.arrays(at)),
-        })
-    }
-
-    /// Some rows, each named by its batch and its number there.
-    pub(crate) fn pick(&self, rows: &[(usize, usize)]) -> Result<RecordBatch, ArrowError> {
-        self.build(rows.len(), |at, column| match column {
-            Column::Interned(interned) => interned.pick(&self.arrays(at), rows),
-            Column::Null | Column::Plain => interleave(&self.arrays(at), rows),
         })
     }
 
@@ -140,13 +132,6 @@ impl Interned {
         self.finish(keys, valid.map(|mut valid| NullBuffer::new(valid.finish())))
     }
 
-    fn pick(&self, arrays: &[&dyn Array], rows: &[(usize, usize)]) -> Result<ArrayRef, ArrowError> {
-        let own: Vec<&Int32Array> = arrays.iter().map(|array| array.as_dictionary::<Int32Type>().keys()).collect();
-        let keys = rows.iter().map(|&(batch, row)| number(&self.numbers[batch], own[batch].value(row))).collect();
-        let valid = has_nulls(arrays).then(|| rows.iter().map(|&(batch, row)| own[batch].is_valid(row)).collect());
-        self.finish(keys, valid)
-    }
-
     fn finish(&self, keys: Vec<i32>, valid: Option<NullBuffer>) -> Result<ArrayRef, ArrowError> {
         let keys = Int32Array::try_new(keys.into(), valid)?;
         Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::clone(&self.texts))?))
@@ -192,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_every_table_keep_their_values_whole_and_picked() {
+    fn rows_of_every_table_keep_their_values() {
         for table in Table::ALL {
             let mut batches = samples(table);
             batches.push(batches[2].slice(5, 20));
@@ -200,14 +185,6 @@ mod tests {
             let gather = Gather::new(table, batches.iter().collect()).unwrap();
             let all = gather.all().unwrap();
             assert_eq!(plain(&all), plain(&want), "{table}");
-            let places =
-                batches.iter().enumerate().flat_map(|(at, batch)| (0..batch.num_rows()).map(move |row| (at, row)));
-            let mut places: Vec<_> = places.enumerate().collect();
-            places.sort_by_key(|(number, _)| (number * 7) % 13);
-            let picked = gather.pick(&places.iter().map(|(_, place)| *place).collect::<Vec<_>>()).unwrap();
-            let numbers = arrow::array::UInt64Array::from_iter_values(places.iter().map(|(number, _)| *number as u64));
-            let want = arrow::compute::take_record_batch(&want, &numbers).unwrap();
-            assert_eq!(plain(&picked), plain(&want), "{table}");
         }
     }
 

@@ -18,13 +18,10 @@ use tracelake_model::Table;
 
 use crate::error::Error;
 use crate::files::file::{Chunks, Files};
+use crate::part::encoding::{DICTIONARY_BYTES_MAX, PAGE_ROWS_MAX};
 use crate::part::file::Part;
 use crate::part::sort::{self, Order, Sorted};
 
-/// Rows of a page at most (the Parquet writer's default).
-const PAGE_ROWS: u64 = 20_000;
-/// Bytes of a dictionary page at most (the Parquet writer's default).
-const DICTIONARY_BYTES: u64 = 1 << 20;
 /// Bytes of a column's entry of one row (offset or number), and of a row's sort key, about.
 const ENTRY_BYTES: u64 = 8;
 const KEY_BYTES: u64 = 128;
@@ -258,9 +255,9 @@ fn page_bytes(metadata: &ParquetMetaData) -> u64 {
         let rows = u64::try_from(group.num_rows()).unwrap_or(1).max(1);
         let columns = group.columns().iter().map(|column| {
             let whole = u64::try_from(column.uncompressed_size()).unwrap_or(0);
-            let page = whole.saturating_mul(PAGE_ROWS.min(rows)) / rows;
+            let page = whole.saturating_mul((PAGE_ROWS_MAX as u64).min(rows)) / rows;
             let has_dictionary = column.dictionary_page_offset().is_some();
-            page + if has_dictionary { whole.min(DICTIONARY_BYTES) } else { 0 }
+            page + if has_dictionary { whole.min(DICTIONARY_BYTES_MAX as u64) } else { 0 }
         });
         columns.sum::<u64>()
     });

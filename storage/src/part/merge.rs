@@ -179,7 +179,7 @@ impl Merge {
         }
         if !chunk.rows.is_empty() {
             let batches: Vec<&RecordBatch> = chunk.batches.iter().collect();
-            writer.write(&interleave_record_batch(&batches, &chunk.rows)?)?;
+            writer.write(&batches, &chunk.rows)?;
         }
         for (slot, input) in self.slots.iter_mut().zip(&self.inputs) {
             if input.batch().num_rows() > 0 {

@@ -10,19 +10,22 @@
 //! | `merge.rs` `input.rs` | [`merge::Merge`]: parts of one day become one; each as it is read |
 //! | `splice.rs` | [`splice::Splice`]: parts become one whose row groups are theirs |
 //! | `filter.rs` | a part without some of its rows |
-//! | `gather.rs` | rows of many batches as one, whole or picked |
-//! | `sort.rs` | the order of rows in a part |
+//! | `gather.rs` | rows of many batches as one |
+//! | `column/` | [`column::group::Groups`]: rows to encoded columns |
+//! | `sort.rs` `small.rs` | the order of rows in a part; its keys as numbers |
 //! | `encoding.rs` | how each column is encoded |
 //! | `verify.rs` | whether a file is what its commit says |
 //! | `trace_index.rs` `trace_read.rs` | [`trace_index::TraceIndex`]: which traces a part holds and where; read back from a part |
 //! | `stats.rs` | what a commit says about the columns of a part |
 
+mod column;
 mod encoding;
 pub(crate) mod file;
 pub(crate) mod filter;
 pub(crate) mod gather;
 pub(crate) mod input;
 pub(crate) mod merge;
+mod small;
 pub(crate) mod sort;
 pub(crate) mod splice;
 mod stats;

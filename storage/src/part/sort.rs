@@ -11,6 +11,8 @@ use arrow::row::{RowConverter, Rows, SortField};
 use parquet::file::metadata::ParquetMetaData;
 use tracelake_model::{SortKey, Table, UnixNano};
 
+use crate::part::small::Smalls;
+
 /// Under this key a file notes the order of its rows, if it has one.
 pub(crate) const ORDER_KEY: &str = "tracelake.order";
 
@@ -52,20 +54,40 @@ pub(crate) fn describe(table: Table) -> String {
     table.sort_keys().iter().map(name).collect::<Vec<_>>().join(",")
 }
 
-/// The sort keys of the rows of many batches, comparable as bytes.
-pub(crate) struct Keys(Vec<Rows>);
+/// The sort keys of the rows of many batches.
+pub(crate) enum Keys {
+    /// As numbers, where keys are short enough.
+    Small(Smalls),
+    /// Comparable as bytes.
+    Rows(Vec<Rows>),
+}
 
 impl Keys {
     /// Reads the sort keys of batches with the columns of [`Table::schema`].
     pub(crate) fn read(table: Table, batches: &[RecordBatch]) -> Result<Self, ArrowError> {
+        let of_batch = |batch| columns(table, batch);
+        let keys: Vec<Vec<ArrayRef>> = batches.iter().map(of_batch).collect::<Result<_, ArrowError>>()?;
+        if let Some(small) = Smalls::read(&keys) {
+            return Ok(Self::Small(small));
+        }
         let order = Order::new(table)?;
-        Ok(Self(batches.iter().map(|batch| order.keys(batch)).collect::<Result<_, ArrowError>>()?))
+        Ok(Self::Rows(batches.iter().map(|batch| order.keys(batch)).collect::<Result<_, ArrowError>>()?))
     }
 
-    /// Puts places (batch, row) in order; equal keys stay as they stand.
+    /// Puts places (batch, row) in order; equal keys stay as they stand, in the order of batches and rows.
     pub(crate) fn sort(&self, places: &mut [(u32, u32)]) {
-        let key = |&(batch, row): &(u32, u32)| self.0[batch as usize].row(row as usize);
-        places.sort_by(|a, b| key(a).cmp(&key(b)));
+        match self {
+            Self::Small(keys) => {
+                // Keys beside places, so that comparing follows no pointer.
+                let mut keyed: Vec<_> = places.iter().map(|&place| (keys.key(place), place)).collect();
+                keyed.sort_unstable();
+                places.iter_mut().zip(keyed).for_each(|(place, (_, sorted))| *place = sorted);
+            }
+            Self::Rows(rows) => {
+                let key = |&(batch, row): &(u32, u32)| rows[batch as usize].row(row as usize);
+                places.sort_by(|a, b| key(a).cmp(&key(b)));
+            }
+        }
     }
 }
 

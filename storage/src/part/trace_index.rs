@@ -13,7 +13,7 @@
 
 use std::ops::Range;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use tracelake_model::{Table, column};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -141,12 +141,18 @@ impl TraceIndexBuilder {
     /// Takes in the next rows of the part. Rows without a trace count, and are found under no id.
     pub(crate) fn push(&mut self, rows: &RecordBatch) {
         let ids = rows.column_by_name(column::TRACE_ID).and_then(|ids| ids.as_binary_opt::<i32>());
-        let Some(ids) = ids else {
-            self.rows += rows.num_rows() as u64;
-            return;
-        };
+        match ids {
+            Some(ids) => self.push_ids(ids.iter()),
+            None => self.rows += rows.num_rows() as u64,
+        }
+    }
+
+    /// Takes in the next rows of the part by the ids of their traces.
+    pub(crate) fn push_ids<'a>(&mut self, ids: impl Iterator<Item = Option<&'a [u8]>>) {
         let mut last: Option<(&[u8], u32)> = None;
-        for (row, id) in (self.rows..).zip(ids.iter()) {
+        for id in ids {
+            let row = self.rows;
+            self.rows += 1;
             let Some(id) = id else { continue };
             let hash = last.filter(|(known, _)| *known == id).map_or_else(|| hash(id), |(_, hash)| hash);
             last = Some((id, hash));
@@ -155,7 +161,6 @@ impl TraceIndexBuilder {
                 self.entries.push(entry);
             }
         }
-        self.rows += ids.len() as u64;
         // Traces whose rows lie apart are told again and again: as many entries wait at most as are settled.
         if self.entries.len() > 2 * self.settled.max(1 << 16) {
             self.settle();

@@ -5,31 +5,26 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use object_store::path::Path as Location;
-use parquet::arrow::ArrowSchemaConverter;
-use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::bloom_filter::Sbbf;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use parquet::file::writer::SerializedFileWriter;
-use tracelake_model::{Table, TenantId, UnixNano};
+use tracelake_model::{Table, TenantId, UnixNano, column};
 
 use crate::checksum::Summed;
 use crate::error::Error;
 use crate::files::file::{Chunks, Draft, Files};
 use crate::name::unique;
+use crate::part::column::group::{Group, Groups};
 use crate::part::encoding::{self, ROW_GROUP_ROWS_MAX};
 use crate::part::file::{NewPart, Part};
-use crate::part::gather::Gather;
 use crate::part::sort::Keys;
 use crate::part::trace_index::{self, TraceIndex, TraceIndexBuilder};
 use crate::part::{sort, stats};
-
-/// Rows that are put in order at once: bounds what is held twice while a part is written.
-const CHUNK_ROWS: usize = 8 << 10;
 
 /// Parts of one flush of a table at most: each is a file of its own, and each row of a commit. A request may spread over
 /// thousands of days, by a wrong clock or to do harm.
@@ -50,7 +45,10 @@ pub(crate) fn write_parts(
     batches: &[RecordBatch],
     received: UnixNano,
 ) -> Result<Vec<NewPart>, Error> {
-    let gather = Gather::new(table, batches.iter().collect())?;
+    let schema = table.schema();
+    if let Some(odd) = batches.iter().find(|batch| batch.schema_ref().fields() != schema.fields()) {
+        return Err(Error::Flush(format!("rows for {table} have other columns: {}", odd.schema_ref())));
+    }
     let mut days = split(table, batches, received)?;
     if days.is_empty() {
         return Ok(Vec::new());
@@ -60,13 +58,12 @@ pub(crate) fn write_parts(
         keys.sort(places);
     }
     drop(keys);
+    let batches: Vec<&RecordBatch> = batches.iter().collect();
     let write = |(date, places): (String, Vec<Place>)| {
         let mut writer = PartWriter::create(files, tenant, table, &date, places.len())?;
         writer.note_order(sort::ORDER_KEY);
-        for chunk in places.chunks(CHUNK_ROWS) {
-            let chunk: Vec<_> = chunk.iter().map(|&(batch, row)| (batch as usize, row as usize)).collect();
-            writer.write(&gather.pick(&chunk)?)?;
-        }
+        let places: Vec<_> = places.into_iter().map(|(batch, row)| (batch as usize, row as usize)).collect();
+        writer.write(&batches, &places)?;
         writer.finish(received)
     };
     days.into_iter().map(write).collect()
@@ -112,19 +109,13 @@ pub(crate) struct PartWriter {
     date: String,
     table: Table,
     file: SerializedFileWriter<Summed<Box<dyn Draft>>>,
-    groups: ArrowRowGroupWriterFactory,
+    groups: Groups,
     group: Option<Group>,
     /// For tables that have such an index.
     traces: Option<TraceIndexBuilder>,
     rows: u64,
     time_min: i64,
     time_max: i64,
-}
-
-/// A row group under way.
-struct Group {
-    columns: Vec<ArrowColumnWriter>,
-    rows: usize,
 }
 
 impl PartWriter {
@@ -139,12 +130,12 @@ impl PartWriter {
         let name = unique().map_err(|fault| Error::Flush(format!("no name for a part: {fault}")))?;
         let location = Location::from(format!("{tenant}/{table}/date={date}/part-{name}.parquet"));
         let properties = encoding::properties(table, &table.file_schema(), rows).map_err(failed)?;
+        let properties = Arc::new(properties);
         // Of the plain columns: no Arrow schema stands in the file that would bring dictionaries back.
-        let schema = ArrowSchemaConverter::new().convert(&table.schema()).map_err(failed)?;
+        let groups = Groups::new(table.schema(), Arc::clone(&properties)).map_err(failed)?;
         let draft = files.create(&location).map_err(Error::io("make", &files.path(&location)))?;
-        let file = SerializedFileWriter::new(Summed::new(draft), schema.root_schema_ptr(), Arc::new(properties));
-        let file = file.map_err(failed)?;
-        let groups = ArrowRowGroupWriterFactory::new(&file, table.schema());
+        let root = groups.descriptor().root_schema_ptr();
+        let file = SerializedFileWriter::new(Summed::new(draft), root, properties).map_err(failed)?;
         let (time_min, time_max) = (i64::MAX, i64::MIN);
         let traces = trace_index::is_indexed(table).then(TraceIndexBuilder::default);
         let date = date.to_owned();
@@ -157,44 +148,42 @@ impl PartWriter {
         self.file.append_key_value_metadata(note);
     }
 
-    /// Adds rows with the columns of [`Table::schema`], past those that it has.
-    pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<(), Error> {
-        let times = rows.column(rows.schema().index_of(self.table.time_column())?).as_primitive::<Int64Type>();
-        for &time in times.values() {
+    /// Adds rows past those that it has. Each is named by its batch, with the columns of [`Table::schema`], and its number
+    /// there.
+    pub(crate) fn write(&mut self, batches: &[&RecordBatch], rows: &[(usize, usize)]) -> Result<(), Error> {
+        let schema = self.table.schema();
+        let time = schema.index_of(self.table.time_column())?;
+        let times: Vec<_> = batches.iter().map(|batch| batch.column(time).as_primitive::<Int64Type>()).collect();
+        for &(batch, row) in rows {
+            let time = times[batch].value(row);
             self.cover(time, time);
         }
-        self.index(rows);
-        self.rows += rows.num_rows() as u64;
-        let mut at = 0;
-        while at < rows.num_rows() {
-            let held = self.group.as_ref().map_or(0, |group| group.rows);
-            let count = (rows.num_rows() - at).min(ROW_GROUP_ROWS_MAX - held);
-            self.encode(&rows.slice(at, count)).map_err(failed)?;
-            at += count;
-            if held + count == ROW_GROUP_ROWS_MAX {
+        if let Some(traces) = &mut self.traces {
+            let ids = schema.index_of(column::TRACE_ID)?;
+            let ids: Vec<_> = batches.iter().map(|batch| batch.column(ids).as_binary::<i32>()).collect();
+            traces.push_ids(rows.iter().map(|&(batch, row)| ids[batch].is_valid(row).then(|| ids[batch].value(row))));
+        }
+        self.rows += rows.len() as u64;
+        let mut left = rows;
+        while !left.is_empty() {
+            let group = match &mut self.group {
+                Some(group) => group,
+                none => none.insert(self.groups.begin().map_err(failed)?),
+            };
+            let (now, later) = left.split_at(left.len().min(ROW_GROUP_ROWS_MAX - group.rows()));
+            self.groups.push(group, batches, now).map_err(failed)?;
+            if group.rows() == ROW_GROUP_ROWS_MAX {
                 self.end_group()?;
             }
+            left = later;
         }
         Ok(())
     }
 
-    fn encode(&mut self, rows: &RecordBatch) -> Result<(), ParquetError> {
-        let group = match &mut self.group {
-            Some(group) => group,
-            none => {
-                let columns = self.groups.create_column_writers(self.file.flushed_row_groups().len())?;
-                none.insert(Group { columns, rows: 0 })
-            }
-        };
-        group.rows += rows.num_rows();
-        let mut writers = group.columns.iter_mut();
-        for (field, column) in rows.schema_ref().fields().iter().zip(rows.columns()) {
-            for leaf in compute_leaves(field, column)? {
-                let writer = writers.next().ok_or_else(|| ParquetError::General("a leaf too many".to_owned()))?;
-                writer.write(&leaf)?;
-            }
-        }
-        Ok(())
+    /// Adds all rows of a batch.
+    pub(crate) fn write_all(&mut self, rows: &RecordBatch) -> Result<(), Error> {
+        let places: Vec<_> = (0..rows.num_rows()).map(|row| (0, row)).collect();
+        self.write(&[rows], &places)
     }
 
     /// Ends the row group; the next rows begin another one.
@@ -202,9 +191,7 @@ impl PartWriter {
         let Some(group) = self.group.take() else { return Ok(()) };
         let end = || {
             let mut out = self.file.next_row_group()?;
-            for column in group.columns {
-                column.close()?.append_to_row_group(&mut out)?;
-            }
+            self.groups.finish(group, &mut out)?;
             out.close().map(drop)
         };
         end().map_err(failed)

@@ -390,7 +390,7 @@ fn a_part_that_cannot_be_merged_is_left_alone_and_the_others_are_merged() {
     let mut writer = PartWriter::create(core.files.as_ref(), &TenantId::default(), table, &START.date(), 20).unwrap();
     writer.note_order(ORDER_KEY);
     let backwards: Vec<i64> = times(5000, 20, 1).into_iter().rev().collect();
-    writer.write(&sample::rows(table, &backwards, 1)).unwrap();
+    writer.write_all(&sample::rows(table, &backwards, 1)).unwrap();
     put(core, table, &[writer.finish(START).unwrap()]);
     let want = content(core, table);
     let whole = core.files.read(&damaged).unwrap();

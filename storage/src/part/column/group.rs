@@ -1,0 +1,151 @@
+//! A row group under way: flat columns of texts and bytes by our own writer, all others by that of `parquet`.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::compute::interleave;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterPropertiesPtr;
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::types::SchemaDescriptor;
+use tracelake_model::{is_null_column, null_column};
+
+use super::bytes::BytesColumn;
+use super::squeeze::Squeezer;
+
+/// Rows of a column that is not ours that are copied at once.
+const CHUNK_ROWS: usize = 8 << 10;
+
+/// What row groups of a file are begun with.
+pub(crate) struct Groups {
+    schema: SchemaRef,
+    descriptor: SchemaDescriptor,
+    properties: WriterPropertiesPtr,
+    /// For the columns that are not ours.
+    others: ArrowRowGroupWriterFactory,
+    squeezer: Squeezer,
+}
+
+/// One row group.
+pub(crate) struct Group {
+    columns: Vec<Column>,
+    rows: usize,
+}
+
+enum Column {
+    Bytes(Box<BytesColumn>),
+    /// Its leaves.
+    Other(Vec<ArrowColumnWriter>),
+}
+
+fn is_ours(field: &Field) -> bool {
+    match field.data_type() {
+        DataType::Utf8 | DataType::Binary => true,
+        DataType::Dictionary(key, value) => **key == DataType::Int32 && **value == DataType::Utf8,
+        _ => false,
+    }
+}
+
+impl Groups {
+    /// Row groups of rows with the columns of `schema`.
+    pub(crate) fn new(schema: SchemaRef, properties: WriterPropertiesPtr) -> Result<Self, ParquetError> {
+        let descriptor = ArrowSchemaConverter::new().convert(&schema)?;
+        let others: Vec<Arc<Field>> = schema.fields().iter().filter(|field| !is_ours(field)).cloned().collect();
+        let others = Arc::new(Schema::new(others));
+        let root = ArrowSchemaConverter::new().convert(&others)?.root_schema_ptr();
+        // Never written to: writers of columns are made from a file's.
+        let nowhere = SerializedFileWriter::new(io::sink(), root, Arc::clone(&properties))?;
+        let others = ArrowRowGroupWriterFactory::new(&nowhere, others);
+        Ok(Self { schema, descriptor, properties, others, squeezer: Squeezer::new()? })
+    }
+
+    /// The columns of the file.
+    pub(crate) fn descriptor(&self) -> &SchemaDescriptor {
+        &self.descriptor
+    }
+
+    /// Begins a row group.
+    pub(crate) fn begin(&self) -> Result<Group, ParquetError> {
+        let mut others = self.others.create_column_writers(0)?.into_iter();
+        let column = |(number, field): (usize, &Arc<Field>)| {
+            let leaves = || {
+                (0..self.descriptor.num_columns()).filter(|leaf| self.descriptor.get_column_root_idx(*leaf) == number)
+            };
+            match leaves().next() {
+                Some(leaf) if is_ours(field) => {
+                    let column = BytesColumn::new(&self.descriptor.column(leaf), &self.properties)?;
+                    Ok(Column::Bytes(Box::new(column)))
+                }
+                _ => Ok(Column::Other(others.by_ref().take(leaves().count()).collect())),
+            }
+        };
+        let columns = self.schema.fields().iter().enumerate().map(column).collect::<Result<_, ParquetError>>()?;
+        Ok(Group { columns, rows: 0 })
+    }
+
+    /// Adds rows of batches, each named by its batch and its number there.
+    pub(crate) fn push(
+        &mut self,
+        group: &mut Group,
+        batches: &[&RecordBatch],
+        rows: &[(usize, usize)],
+    ) -> Result<(), ParquetError> {
+        group.rows += rows.len();
+        for ((number, field), column) in self.schema.fields().iter().enumerate().zip(&mut group.columns) {
+            let arrays: Vec<&ArrayRef> = batches.iter().map(|batch| batch.column(number)).collect();
+            match column {
+                Column::Bytes(column) => column.push(&arrays, rows, &mut self.squeezer)?,
+                Column::Other(leaves) => {
+                    for rows in rows.chunks(CHUNK_ROWS) {
+                        let array = picked(field, &arrays, rows)?;
+                        for (leaf, writer) in compute_leaves(field, &array)?.iter().zip(leaves.iter_mut()) {
+                            writer.write(leaf)?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a row group.
+    pub(crate) fn finish<W: Write + Send>(
+        &mut self,
+        group: Group,
+        out: &mut SerializedRowGroupWriter<'_, W>,
+    ) -> Result<(), ParquetError> {
+        for column in group.columns {
+            match column {
+                Column::Bytes(column) => {
+                    let chunk = column.finish(&mut self.squeezer)?;
+                    out.append_column(&chunk.bytes, chunk.close)?;
+                }
+                Column::Other(leaves) => {
+                    for leaf in leaves {
+                        leaf.close()?.append_to_row_group(out)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Group {
+    /// Rows in it.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+}
+
+fn picked(field: &Field, arrays: &[&ArrayRef], rows: &[(usize, usize)]) -> Result<ArrayRef, ParquetError> {
+    if arrays.iter().all(|array| is_null_column(array)) {
+        return Ok(null_column(field.data_type(), rows.len()));
+    }
+    let arrays: Vec<&dyn Array> = arrays.iter().map(|array| array.as_ref()).collect();
+    Ok(interleave(&arrays, rows)?)
+}
