@@ -21,7 +21,7 @@ impl Smalls {
     /// Reads the key columns of each batch; `None` when a key is of another kind or too long.
     pub(crate) fn read(batches: &[Vec<ArrayRef>]) -> Option<Self> {
         let mut keys: Vec<Vec<Small>> = Vec::with_capacity(batches.len());
-        keys.extend(batches.iter().map(|columns| vec![[0; WIDTH]; columns.first().map_or(0, |first| first.len())]));
+        keys.extend(batches.iter().map(|columns| vec![[0; WIDTH]; columns.first().map_or(0, Array::len)]));
         let mut slot = 0;
         for number in 0..batches.first().map_or(0, Vec::len) {
             let columns: Vec<&ArrayRef> = batches.iter().map(|columns| &columns[number]).collect();

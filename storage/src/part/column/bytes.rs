@@ -127,8 +127,7 @@ impl BytesColumn {
         if sources.iter().all(|source| matches!(source, Source::Null)) {
             return self.nulls(rows.len(), squeezer);
         }
-        let whole =
-            rows.len() >= WHOLE_ROWS_MIN && rows.len() == columns.iter().map(|column| column.len()).sum::<usize>();
+        let whole = rows.len() >= WHOLE_ROWS_MIN && rows.len() == columns.iter().map(Array::len).sum::<usize>();
         if whole && let Some(numbers) = self.intern_all(&sources) {
             return self.gather(&numbers, rows, squeezer);
         }

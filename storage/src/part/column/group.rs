@@ -146,6 +146,6 @@ fn picked(field: &Field, arrays: &[&ArrayRef], rows: &[(usize, usize)]) -> Resul
     if arrays.iter().all(|array| is_null_column(array)) {
         return Ok(null_column(field.data_type(), rows.len()));
     }
-    let arrays: Vec<&dyn Array> = arrays.iter().map(|array| array.as_ref()).collect();
+    let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
     Ok(interleave(&arrays, rows)?)
 }

@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn a_long_run_takes_few_bytes() {
         let mut bytes = Vec::new();
-        encode(&[1_u8; 100_000], 1, &mut bytes);
+        encode(&vec![1_u8; 100_000], 1, &mut bytes);
         assert_eq!(bytes.len(), 4);
         assert_eq!([bit_width(0), bit_width(1), bit_width(255), bit_width(256), bit_width(u32::MAX)], [0, 1, 8, 9, 32]);
     }
