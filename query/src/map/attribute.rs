@@ -1,20 +1,19 @@
 //! The attributes that the map's rules read from a row: promoted columns, else the rest by its keys.
 //!
-//! Most rows have nothing in the rest that matters here, so its text is searched first and parsed only on a hit.
-
-use std::sync::LazyLock;
+//! Most rows have nothing in the rest that matters here, so its text is searched first, by what its kind of span may
+//! hold, and parsed only on a hit.
 
 use arrow::array::{RecordBatch, StringArray};
-use regex::Regex;
 use tracelake_model::Value;
 use tracelake_model::column::ATTRIBUTES_REST;
 
 use crate::map::node::PeerAttributes;
-use crate::map::role::Clues;
+use crate::map::parent::{CLIENT, INTERNAL, SERVER, UNSPECIFIED};
+use crate::map::role::{Clues, LINKERD};
 use crate::view::attribute::parse;
 use crate::view::column::{text, text_at};
 
-/// Promoted columns in the order in which they are believed; the constants below are ranges of it.
+/// Promoted columns, of each kind in the order in which they are believed; rows read ranges of it.
 pub(crate) const PROMOTED: [&str; 12] = [
     "db_system_name",
     "db_system",
@@ -30,14 +29,6 @@ pub(crate) const PROMOTED: [&str; 12] = [
     "http_url",
 ];
 
-/// What the rest holds when it matters. A proxy's other attributes matter only beside its `component`.
-const CLUES: &str = concat!(
-    r#""(?:component":"proxy"|direction":"|messaging\.|message_bus\.|db\.|net\.|peer\.hostname"|http\.host""#,
-    r#"|faas\.|job\.system")"#
-);
-
-static CLUE: LazyLock<Regex> = LazyLock::new(|| Regex::new(CLUES).expect("a constant pattern"));
-
 /// The columns of a batch.
 pub(crate) struct AttributeColumns<'a> {
     promoted: [&'a StringArray; 12],
@@ -51,10 +42,22 @@ impl<'a> AttributeColumns<'a> {
     }
 
     /// One row.
-    pub(crate) fn row(&self, row: usize) -> Row<'_> {
-        let rest = text_at(self.rest, row).filter(|json| CLUE.is_match(json));
-        Row { columns: self, row, rest: parse(rest) }
+    pub(crate) fn row(&self, row: usize, of: About<'_>) -> Row<'_> {
+        let found = Row { columns: self, row, rest: Vec::new() };
+        let rest = text_at(self.rest, row).filter(|json| of.service == LINKERD || found.matters(json, of));
+        Row { rest: parse(rest), ..found }
     }
+}
+
+/// What decides which attributes may matter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct About<'a> {
+    /// OTLP number of the span's kind.
+    pub(crate) kind: i8,
+    /// It names no parent.
+    pub(crate) is_root: bool,
+    /// Its `service.name`.
+    pub(crate) service: &'a str,
 }
 
 /// The attributes of one row.
@@ -124,6 +127,19 @@ impl Row<'_> {
         keys.iter().find_map(|key| self.text(key))
     }
 
+    /// Whether the rest's text holds what the rules ask of such a span.
+    fn matters(&self, json: &str, of: About<'_>) -> bool {
+        let has = |key: &str| json.contains(key);
+        let may_exit = matches!(of.kind, CLIENT | UNSPECIFIED);
+        has(r#""component":"proxy""#)
+            || (of.is_root && (has("\"faas.") || has("\"job.system\"")))
+            || (!matches!(of.kind, SERVER | INTERNAL) && has("\"messag"))
+            || (may_exit && has("\"db."))
+            || (may_exit
+                && self.column(6..12).is_none()
+                && (has("\"net.") || has("\"peer.hostname\"") || has("\"http.host\"")))
+    }
+
     /// A text among the attributes that are not promoted.
     fn text(&self, key: &str) -> Option<&str> {
         match self.rest.iter().find(|(known, _)| known == key) {
@@ -146,7 +162,8 @@ mod tests {
         let mut line = columns;
         line["attributes_rest"] = json!(rest.to_string());
         let batch = batch(Table::Spans, &[line]).into_rows();
-        assert_eq!(look(&AttributeColumns::new(&batch).row(0)), expected, "{batch:?}");
+        let root = About { kind: CLIENT, is_root: true, service: "a" };
+        assert_eq!(look(&AttributeColumns::new(&batch).row(0, root)), expected, "{batch:?}");
     }
 
     #[test]
@@ -182,7 +199,11 @@ mod tests {
         check(json!({}), &json!({"job.system": "quartz"}), clues, "None true None None");
         let proxy = json!({"node_id": "sidecar~1", "component": "proxy", "upstream_cluster": "x"});
         check(json!({}), &proxy, clues, "None false Some(\"sidecar~1\") None");
-        check(json!({}), &json!({"direction": "inbound"}), clues, "None false None Some(\"inbound\")");
+        check(json!({}), &json!({"direction": "inbound"}), clues, "None false None None");
+        let line = json!({"attributes_rest": "{\"direction\":\"inbound\"}"});
+        let batch = batch(Table::Spans, &[line]).into_rows();
+        let linkerd = About { kind: SERVER, is_root: false, service: LINKERD };
+        assert_eq!(AttributeColumns::new(&batch).row(0, linkerd).clues().direction, Some("inbound"));
         check(json!({}), &json!({"http.flavor": "1.1", "node_id": "x"}), clues, "None false None None");
     }
 }

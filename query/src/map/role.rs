@@ -9,7 +9,7 @@
 use crate::map::parent::{CLIENT, CONSUMER, PRODUCER, SERVER, UNSPECIFIED};
 
 /// `service.name` of Linkerd's proxies.
-const LINKERD: &str = "linkerd-proxy";
+pub(crate) const LINKERD: &str = "linkerd-proxy";
 
 /// The part of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

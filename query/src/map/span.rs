@@ -15,7 +15,7 @@ use tracelake_model::column::{
 };
 use tracelake_model::{SpanId, TraceId};
 
-use crate::map::attribute::{AttributeColumns, PROMOTED};
+use crate::map::attribute::{About, AttributeColumns, PROMOTED};
 use crate::map::fold::folded;
 use crate::map::node::{NodeKind, TIMER, USER, peer};
 use crate::map::parent::{CONSUMER, INTERNAL, Link, Parent, SERVER, in_order, parent_of, span_number};
@@ -186,7 +186,8 @@ impl SpanSet {
         if span.link.kind == INTERNAL && span.link.parent != 0 {
             return;
         }
-        let attributes = clues.attributes.row(row);
+        let about = About { kind: span.link.kind, is_root: span.link.parent == 0, service };
+        let attributes = clues.attributes.row(row, about);
         span.role = Role::of(span.link.kind, service, &attributes.clues());
         if let Some(found) = peer(span.link.kind, span.role, &attributes.peer()) {
             span.peer = self.peers.intern(found);

@@ -71,9 +71,9 @@ fn run(system: &System) -> Record<'_> {
         request(&mut record);
         take_up(&mut record, false);
     }
-    while take_up(&mut record, true) {
-        record.request_begins = record.spans.len();
-    }
+    // What still waits is taken up, and nothing new begun.
+    record.request_begins = 0;
+    while take_up(&mut record, true) {}
     record
 }
 
