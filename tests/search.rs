@@ -2,6 +2,7 @@
 //! API where it can express them, and by Jaeger's where the truth says how it is asked there.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use aws_lc_rs::digest;
 use serde_json::Value;
@@ -127,7 +128,10 @@ async fn every_search_of_the_truth_finds_exactly_its_traces() {
         for search in &searches {
             let traceql = search["traceql"].as_str().expect("TraceQL");
             let has_range = search["start_ns"].is_number();
-            check(&format!("{traceql} {round}"), &by_traceql(&house, search).await, search);
+            let begun = Instant::now();
+            let found = by_traceql(&house, search).await;
+            println!("{:?} for {} traces, {round}: {traceql}", begun.elapsed(), found.len());
+            check(&format!("{traceql} {round}"), &found, search);
             let asked = ASKED.iter().find(|(known, query)| *known == traceql && query.contains("start=") == has_range);
             let Some((_, query)) = asked else {
                 assert!(TRACEQL_ONLY.contains(&traceql), "{traceql} is asked nowhere");

@@ -294,7 +294,7 @@ async fn random_searches_find_what_the_naive_evaluator_finds() {
     let mut random = StdRng::seed_from_u64(seed());
     let (house, spans) = house(&mut random).await;
     let mut full = 0;
-    for _ in 0..300 {
+    for _ in 0..150 {
         let (text, range) = (query(&mut random), range(&mut random));
         let expected = expected(&spans, &text, range);
         full += usize::from(!expected.is_empty());
@@ -303,14 +303,14 @@ async fn random_searches_find_what_the_naive_evaluator_finds() {
         let first: Vec<_> = expected.into_iter().take(limit).collect();
         assert_eq!(ask(&house, &text, range, limit).await, first, "{text} in {range:?}, the first {limit}");
     }
-    assert!(full > 50, "only {full} queries found anything");
+    assert!(full > 25, "only {full} queries found anything");
 }
 
 #[tokio::test]
 async fn random_metrics_are_those_of_the_naive_evaluator() {
     let mut random = StdRng::seed_from_u64(seed());
     let (house, spans) = house(&mut random).await;
-    for _ in 0..150 {
+    for _ in 0..80 {
         let filter = if random.random_bool(0.5) {
             spanset(&mut random, 1)
         } else {

@@ -8,6 +8,7 @@
 //! | `ast.rs` `show.rs` | a query as a tree, and its canonical text |
 //! | `cursor.rs` `typing.rs` | words one by one under limits; which types operators take |
 //! | `parse_field.rs` `parse_metric.rs` `parse.rs` | words to tree |
+//! | `lenient.rs` | what a half-written query already says |
 //! | `operate.rs` `slot.rs` | what operators do with values; expressions that are ready to run |
 //! | `weaken.rs` `push.rs` `plan.rs` | what one row can tell, what a scan can apply, a query made ready |
 //! | `row.rs` `load.rs` `tree.rs` | values out of rows; whole traces; who is whose parent |
@@ -23,6 +24,7 @@ mod cursor;
 #[cfg(test)]
 mod differential_tests;
 pub(crate) mod field;
+pub(crate) mod lenient;
 mod lexer;
 pub(crate) mod literal;
 pub(crate) mod load;

@@ -12,12 +12,12 @@ use tracelake_model::{Caller, Table, TraceId};
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::http::reply::json_warned;
+use crate::http::reply::{json as json_reply, warn};
 use crate::http::tempo::question::Question;
 use crate::http::tempo::reply::{TempoReply, key_values};
 use crate::traceql::literal::Static;
 use crate::traceql::measure::{Ask, answer};
-use crate::traceql::series::{Exemplar, Intervals, Series, text};
+use crate::traceql::series::{Exemplar, Intervals, Series};
 
 /// The range of a question that names none: an hour.
 const RANGE_DEFAULT: i64 = 3_600_000_000_000;
@@ -41,8 +41,7 @@ pub(crate) async fn range(
     RawQuery(query): RawQuery,
 ) -> TempoReply {
     let (series, warnings) = ask(&engine, &caller, query.as_deref(), false).await?;
-    let shown: Vec<Value> = series.iter().map(over_time).collect();
-    Ok(json_warned(json!({ "series": shown, "metrics": { "completedJobs": 1, "totalJobs": 1 } }), &warnings)?)
+    shown(series.iter().map(over_time).collect(), &warnings)
 }
 
 /// One value a series.
@@ -52,8 +51,19 @@ pub(crate) async fn instant(
     RawQuery(query): RawQuery,
 ) -> TempoReply {
     let (series, warnings) = ask(&engine, &caller, query.as_deref(), true).await?;
-    let shown: Vec<Value> = series.iter().map(at_once).collect();
-    Ok(json_warned(json!({ "series": shown, "metrics": { "completedJobs": 1, "totalJobs": 1 } }), &warnings)?)
+    shown(series.iter().map(at_once).collect(), &warnings)
+}
+
+/// Has the fields of Tempo's message and no other: Grafana reads this answer strictly. What is missing is said as there.
+fn shown(series: Vec<Value>, warnings: &[String]) -> TempoReply {
+    let mut answer = json!({ "series": series, "metrics": { "completedJobs": 1, "totalJobs": 1 } });
+    if !warnings.is_empty() {
+        answer["status"] = json!("PARTIAL");
+        answer["message"] = warnings.join("; ").into();
+    }
+    let mut response = json_reply(&answer)?;
+    warn(&mut response, warnings);
+    Ok(response)
 }
 
 async fn ask(
@@ -97,7 +107,6 @@ fn over_time(series: &Series) -> Value {
     let sample = |(at, value): &(i64, f64)| json!({ "timestampMs": millis(*at), "value": number(*value) });
     let mut shown = json!({
         "labels": labels(series),
-        "promLabels": text(&series.labels),
         "samples": series.samples.iter().map(sample).collect::<Vec<_>>(),
     });
     if !series.exemplars.is_empty() {
@@ -108,7 +117,7 @@ fn over_time(series: &Series) -> Value {
 
 fn at_once(series: &Series) -> Value {
     let value = series.samples.first().map_or(Value::Null, |(_, value)| number(*value));
-    json!({ "labels": labels(series), "promLabels": text(&series.labels), "value": value })
+    json!({ "labels": labels(series), "value": value })
 }
 
 /// An absent value is the text `nil`, as Tempo's labels have it.

@@ -67,15 +67,11 @@ impl Question {
         go_duration(text).map(Some).ok_or_else(fault)
     }
 
-    /// The query `q`, if there is one.
+    /// The query `q`, if there is one; the error points at the place.
     pub(crate) fn query(&self) -> Result<Option<Query>, Error> {
-        self.text("q").map(read).transpose()
+        let fault = |error| Error::Invalid(format!("invalid TraceQL query: {error}"));
+        self.text("q").map(|query| parse(query).map_err(fault)).transpose()
     }
-}
-
-/// Reads a query; the error points at the place.
-pub(crate) fn read(query: &str) -> Result<Query, Error> {
-    parse(query).map_err(|error| Error::Invalid(format!("invalid TraceQL query: {error}")))
 }
 
 fn ordered(start: UnixNano, end: UnixNano) -> Result<TimeRange, Error> {

@@ -1,7 +1,7 @@
 //! `GET /tempo/api/search/tags`, `/tempo/api/search/tag/{tag}/values` and their second versions.
 //!
-//! `scope`, `q` (one spanset filter; one that cannot be read is left aside, as editors send half-written ones), `start`,
-//! `end`, `limit`. Without times the last hour counts. What is cut is said in `warnings` and in a header.
+//! `scope`, `q` (a spanset filter; of one that is half written, as editors send them, the comparisons that stand),
+//! `start`, `end`, `limit`. Without times the last hour counts. What is cut is said in `warnings` and in a header.
 
 use std::sync::Arc;
 
@@ -13,9 +13,10 @@ use tracelake_model::{Caller, Table};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::http::reply::json_warned;
-use crate::http::tempo::question::{Question, read};
+use crate::http::tempo::question::Question;
 use crate::http::tempo::reply::TempoReply;
 use crate::traceql::field::{Field, INTRINSICS, Intrinsic, Scope};
+use crate::traceql::lenient::pipeline;
 use crate::traceql::parse::parse;
 use crate::traceql::plan::{RowTest, single_condition};
 use crate::traceql::tags::{self, SCOPES, Told, Where};
@@ -136,10 +137,9 @@ fn wanted(question: &Question) -> Result<Where, Error> {
     Ok(Where { range: question.range_or(RANGE_DEFAULT)?, test: filter(question), limit })
 }
 
-/// The filter `q`, where it can be read and rows alone decide it.
+/// The filter `q` as far as it can be read, where rows alone decide it.
 fn filter(question: &Question) -> Option<RowTest> {
-    let query = read(question.text("q")?).ok()?;
-    single_condition(&query.pipeline, &[])
+    single_condition(&pipeline(question.text("q")?)?, &[])
 }
 
 async fn ask_names(

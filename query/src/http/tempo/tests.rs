@@ -31,6 +31,16 @@ async fn refused(house: &House, path: &str) -> (u16, String) {
     (status.as_u16(), String::from_utf8(body).expect("text"))
 }
 
+/// A series' labels, `{key=value, ...}`.
+fn told(series: &Value) -> String {
+    let pairs = series["labels"].as_array().expect("labels").iter().map(|label| {
+        let value = label["value"].as_object().and_then(|value| value.values().next()).expect("a value");
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        format!("{}={value}", label["key"].as_str().expect("a key"))
+    });
+    format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
+}
+
 fn ids(answer: &Value) -> Vec<&str> {
     let traces = answer["traces"].as_array().expect("traces");
     traces.iter().map(|trace| trace["traceID"].as_str().expect("an id")).collect()
@@ -212,7 +222,9 @@ async fn values_of_a_field_have_types() {
         let filter = format!("&q={}", encoded("{ kind = client && .db.system.name != nil }"));
         assert_eq!(ask("name", &filter).await, json!([value("string", "SELECT carts")]));
         let half = format!("&q={}", encoded("{ kind = "));
-        assert_eq!(ask("name", &half).await.as_array().map(Vec::len), Some(4), "half a filter filters nothing");
+        assert_eq!(ask("name", &half).await.as_array().map(Vec::len), Some(4), "nothing is said yet");
+        let half = format!("&q={}", encoded("{ kind = client && .db.system.name = \"postgresql\" && name = "));
+        assert_eq!(ask("name", &half).await, json!([value("string", "SELECT carts")]));
         let old = get(house, &format!("/tempo/api/search/tag/service.name/values?{RANGE}")).await;
         assert_eq!(old["tagValues"], json!(["cart", "frontend"]));
         let cut = get(house, &format!("/tempo/api/v2/search/tag/name/values?limit=2&{RANGE}")).await;
@@ -233,10 +245,7 @@ async fn series_answer_in_tempos_shape() {
         let series = answer["series"].as_array().expect("series");
         assert_eq!(series.len(), 1);
         let labels = json!([{"key": "resource.service.name", "value": {"stringValue": "cart"}}]);
-        assert_eq!(
-            (&series[0]["labels"], &series[0]["promLabels"]),
-            (&labels, &json!("{resource.service.name=\"cart\"}"))
-        );
+        assert_eq!(series[0]["labels"], labels);
         let samples = series[0]["samples"].as_array().expect("samples");
         assert_eq!(samples.len(), 100);
         let begin = (BEGIN / SECOND).to_string() + "000";
@@ -245,7 +254,7 @@ async fn series_answer_in_tempos_shape() {
         let exemplar = &series[0]["exemplars"][0];
         assert_eq!(exemplar["labels"][0], json!({"key": "trace:id", "value": {"stringValue": trace_id(4)}}));
         let counted = ask("{} | count_over_time()", "&step=1h").await;
-        assert_eq!(counted["series"][0]["promLabels"], "{__name__=\"count_over_time\"}");
+        assert_eq!(told(&counted["series"][0]), "{__name__=count_over_time}");
         let whole: f64 = counted["series"][0]["samples"]
             .as_array()
             .expect("samples")
@@ -254,13 +263,13 @@ async fn series_answer_in_tempos_shape() {
             .sum();
         assert_eq!(whole, 32.0);
         let quantiles = ask("{ name = \"GetCart\" } | quantile_over_time(duration, .5, 1)", "&step=1h").await;
-        let shown: Vec<(&Value, f64)> = quantiles["series"]
+        let shown: Vec<(String, f64)> = quantiles["series"]
             .as_array()
             .expect("series")
             .iter()
             .map(|one| {
                 (
-                    &one["promLabels"],
+                    told(one),
                     one["samples"]
                         .as_array()
                         .expect("samples")
@@ -271,7 +280,7 @@ async fn series_answer_in_tempos_shape() {
                 )
             })
             .collect();
-        assert_eq!(shown, [(&json!("{p=\"0.5\"}"), 145_000.0), (&json!("{p=\"1.0\"}"), 180_000.0)]);
+        assert_eq!(shown, [("{p=0.5}".to_owned(), 145_000.0), ("{p=1.0}".to_owned(), 180_000.0)]);
         let buckets = ask("{ name = \"GetCart\" } | histogram_over_time(duration)", "&step=1h").await;
         let bounds: Vec<&Value> =
             buckets["series"].as_array().expect("series").iter().map(|one| &one["labels"][0]["value"]).collect();
@@ -295,22 +304,24 @@ async fn an_instant_question_has_one_value_and_compare_two_sides() {
         };
         let counted = ask("{ status = error } | count_over_time()").await;
         let labels = json!([{"key": "__name__", "value": {"stringValue": "count_over_time"}}]);
-        assert_eq!(counted, json!([{"labels": labels, "promLabels": "{__name__=\"count_over_time\"}", "value": 2.0}]));
+        assert_eq!(counted, json!([{"labels": labels, "value": 2.0}]));
         let rate = ask("{} | rate()").await;
         assert_eq!(rate[0]["value"], 0.032);
         let sides = ask("{ name = \"GetCart\" } | compare({ status = error })").await;
-        let value = |labels: &str| {
-            let found = sides.as_array().expect("series").iter().find(|one| one["promLabels"] == labels);
+        let value = |wanted: &str| {
+            let found = sides.as_array().expect("series").iter().find(|one| told(one) == wanted);
             found.map(|one| one["value"].clone())
         };
-        assert_eq!(value("{__meta_type=\"selection\", status=\"error\"}"), Some(json!(2.0)), "{sides}");
-        assert_eq!(value("{__meta_type=\"baseline\", status=\"unset\"}"), Some(json!(6.0)));
-        assert_eq!(value("{__meta_type=\"baseline\", status=\"error\"}"), None);
-        assert_eq!(value("{__meta_type=\"baseline_total\", resource.k8s.pod.name=\"nil\"}"), Some(json!(6.0)));
+        assert_eq!(value("{__meta_type=selection, status=error}"), Some(json!(2.0)), "{sides}");
+        assert_eq!(value("{__meta_type=baseline, status=unset}"), Some(json!(6.0)));
+        assert_eq!(value("{__meta_type=baseline, status=error}"), None);
+        assert_eq!(value("{__meta_type=baseline_total, resource.k8s.pod.name=nil}"), Some(json!(6.0)));
         let few = ask("{ } | compare({ status = error }, 1)").await;
-        let too_many = few.as_array().expect("series").iter().any(|one| {
-            one["promLabels"] == "{__meta_error=\"__too_many_values__\", __meta_type=\"baseline\", name=\"nil\"}"
-        });
+        let too_many = few
+            .as_array()
+            .expect("series")
+            .iter()
+            .any(|one| told(one) == "{__meta_error=__too_many_values__, __meta_type=baseline, name=nil}");
         assert!(too_many, "{few}");
     })
     .await;
