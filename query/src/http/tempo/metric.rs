@@ -41,7 +41,7 @@ pub(crate) async fn range(
     RawQuery(query): RawQuery,
 ) -> TempoReply {
     let (series, warnings) = ask(&engine, &caller, query.as_deref(), false).await?;
-    shown(series.iter().map(over_time).collect(), &warnings)
+    shown(&series.iter().map(over_time).collect::<Vec<_>>(), &warnings)
 }
 
 /// One value a series.
@@ -51,11 +51,11 @@ pub(crate) async fn instant(
     RawQuery(query): RawQuery,
 ) -> TempoReply {
     let (series, warnings) = ask(&engine, &caller, query.as_deref(), true).await?;
-    shown(series.iter().map(at_once).collect(), &warnings)
+    shown(&series.iter().map(at_once).collect::<Vec<_>>(), &warnings)
 }
 
 /// Has the fields of Tempo's message and no other: Grafana reads this answer strictly. What is missing is said as there.
-fn shown(series: Vec<Value>, warnings: &[String]) -> TempoReply {
+fn shown(series: &[Value], warnings: &[String]) -> TempoReply {
     let mut answer = json!({ "series": series, "metrics": { "completedJobs": 1, "totalJobs": 1 } });
     if !warnings.is_empty() {
         answer["status"] = json!("PARTIAL");
