@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tracelake_alerting::Alerting;
 use tracelake_ingest::Ingest;
 use tracelake_model::{Clock, Sample, Sink, SystemClock, UnixNano};
-use tracelake_query::Engine;
+use tracelake_query::{Engine, MapKeeper};
 use tracelake_storage::{BackupAsk, BackupReport, Store};
 use tracing::info;
 
@@ -25,6 +26,7 @@ pub(crate) struct House {
     pub(crate) engine: Arc<Engine>,
     pub(crate) alerting: Arc<Alerting>,
     pub(crate) ingest: Arc<Ingest>,
+    map: Mutex<Option<MapKeeper>>,
     started: UnixNano,
     begin: Instant,
     draining: AtomicBool,
@@ -47,10 +49,14 @@ impl House {
         store.attach(alerting.tap()).map_err(storage)?;
         store.start().map_err(storage)?;
         alerting.start();
+        let map =
+            MapKeeper::start(&engine).map_err(|source| Error::System { what: "cannot start a thread", source })?;
+        let map = Mutex::new(Some(map));
         let ingest = Ingest::new(config.ingest.clone(), sink, Arc::clone(&clock));
         let started = clock.now();
         info!(data_dir = %config.data_dir.display(), ms = begin.elapsed().as_millis(), "wings ready");
-        Ok(Arc::new(Self { store, engine, alerting, ingest, started, begin, draining: AtomicBool::new(false) }))
+        let draining = AtomicBool::new(false);
+        Ok(Arc::new(Self { store, engine, alerting, ingest, map, started, begin, draining }))
     }
 
     /// Why the server cannot take and answer, if it cannot.
@@ -100,6 +106,13 @@ impl House {
     /// Top down: nobody hands anything to a wing that is closed.
     pub(crate) async fn close(&self) -> Result<(), Error> {
         self.alerting.close().await;
+        let map = self.map.lock().take();
+        // It ends after the block under way, which is no work for an async thread to wait for.
+        if let Some(map) = map
+            && let Err(fault) = tokio::task::spawn_blocking(move || map.stop()).await
+        {
+            tracing::error!(%fault, "the keeper of the service map ended badly");
+        }
         self.store.close().await.map_err(|error| Error::Storage(describe(&error)))
     }
 }

@@ -181,4 +181,34 @@ columns! {
     NEXT_ATTEMPT_UNIX_NANO = "next_attempt_unix_nano";
     /// What the receiver answered, or why it could not be reached.
     ANSWER = "answer";
+    /// Start of a minute, Unix nanoseconds.
+    MINUTE_UNIX_NANO = "minute_unix_nano";
+    /// Which computation of its minute a row belongs to; only rows of the greatest one count.
+    GENERATION = "generation";
+    /// Who is called.
+    TARGET = "target";
+    /// What stands at an edge's source: `service database queue external client`.
+    SOURCE_KIND = "source_kind";
+    /// What stands at an edge's target.
+    TARGET_KIND = "target_kind";
+    /// How many calls.
+    CALLS = "calls";
+    /// How many of them failed.
+    ERRORS = "errors";
+    /// How many calls there were before sampling, as far as the spans tell.
+    CALLS_ESTIMATED = "calls_estimated";
+    /// How many failed calls there were before sampling.
+    ERRORS_ESTIMATED = "errors_estimated";
+    /// Histogram of durations (`table::latency_fields`).
+    LATENCY = "latency";
+    /// Whether one end sent no span of its own.
+    INFERRED = "inferred";
+    /// Traces worth a look (`table::example_fields`).
+    EXAMPLES = "examples";
+    /// How many spans.
+    SPANS = "spans";
+    /// Whether all operations of a service have rows of their own.
+    WHOLE = "whole";
+    /// Pairs of numbers of commits of `spans`, first and last: parts that a minute was computed from.
+    COMMITS = "commits";
 }

@@ -42,7 +42,9 @@ pub use request::{ContentType, DecodeLimits, Encoding, Header, PayloadHash, Requ
 pub use sample::{Sample, SampleKind};
 pub use sink::{DecodeError, Decoder, Derived, Durable, Position, Receipt, Refusal, Sink, Source, Tap};
 pub use stage::{Stage, StageName};
-pub use table::{SortKey, Table, event_fields, exemplar_fields, link_fields, quantile_fields};
+pub use table::{
+    SortKey, Table, event_fields, example_fields, exemplar_fields, latency_fields, link_fields, quantile_fields,
+};
 pub use tenant::{Caller, Permission, TenantError, TenantId};
 pub use time::{Clock, ManualClock, SystemClock, TimeError, TimeRange, UnixNano};
 pub use value::{Value, ValueError, push_json_int, push_json_string};

@@ -31,6 +31,10 @@ pub enum Table {
     Alerts,
     /// Delivery attempts of notices (derived).
     Notices,
+    /// Calls between services, databases, queues and peers outside, by minute (derived).
+    ServiceEdges,
+    /// Spans, calls, errors and latency of services and operations, by minute (derived).
+    ServiceMinutes,
 }
 
 /// One column of a sort key.
@@ -46,8 +50,17 @@ pub enum SortKey {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Table; 7] =
-        [Self::Spans, Self::Logs, Self::Metrics, Self::Audit, Self::Exceptions, Self::Alerts, Self::Notices];
+    pub const ALL: [Table; 9] = [
+        Self::Spans,
+        Self::Logs,
+        Self::Metrics,
+        Self::Audit,
+        Self::Exceptions,
+        Self::Alerts,
+        Self::Notices,
+        Self::ServiceEdges,
+        Self::ServiceMinutes,
+    ];
 
     /// The name in SQL, in paths and in metrics.
     pub fn as_str(self) -> &'static str {
@@ -59,6 +72,8 @@ impl Table {
             Self::Exceptions => "exceptions",
             Self::Alerts => "alerts",
             Self::Notices => "notices",
+            Self::ServiceEdges => "service_edges",
+            Self::ServiceMinutes => "service_minutes",
         }
     }
 
@@ -81,8 +96,15 @@ impl Table {
     pub fn time_column(self) -> &'static str {
         match self {
             Self::Spans => START_UNIX_NANO,
+            Self::ServiceEdges | Self::ServiceMinutes => MINUTE_UNIX_NANO,
             _ => TIME_UNIX_NANO,
         }
+    }
+
+    /// Whether its rows stand in generations: of the rows of one minute, those with the greatest
+    /// [`GENERATION`] count, the others gave way to them.
+    pub fn has_generations(self) -> bool {
+        matches!(self, Self::ServiceEdges | Self::ServiceMinutes)
     }
 
     /// The promoted attributes of this table's records, without those of the resource.
@@ -104,6 +126,7 @@ impl Table {
             Self::Metrics => &[Column(NAME), Column(SERVICE_NAME), Column(ATTRIBUTES), Column(TIME_UNIX_NANO)],
             Self::Audit => &[Column(SEQ)],
             Self::Exceptions | Self::Alerts | Self::Notices => &[Column(TIME_UNIX_NANO)],
+            Self::ServiceEdges | Self::ServiceMinutes => &[Column(MINUTE_UNIX_NANO)],
         }
     }
 }
@@ -141,6 +164,8 @@ fn fields(table: Table) -> Vec<Field> {
         Table::Exceptions => exceptions(),
         Table::Alerts => alerts(),
         Table::Notices => notices(),
+        Table::ServiceEdges => service_edges(),
+        Table::ServiceMinutes => service_minutes(),
     }
 }
 
@@ -378,6 +403,65 @@ fn notices() -> Vec<Field> {
         required(STATUS, Utf8),
         optional(NEXT_ATTEMPT_UNIX_NANO, Int64),
         optional(ANSWER, Utf8),
+    ]
+}
+
+/// Fields of a latency: a sparse exponential histogram of durations in nanoseconds. With base 2^(2^-scale), `counts[i]`
+/// durations are above base^offset[i] and at most base^(offset[i]+1), as OpenTelemetry numbers buckets; `zero` are 0.
+pub fn latency_fields() -> Fields {
+    Fields::from(vec![
+        optional("scale", DataType::Int32),
+        optional("zero", DataType::Int64),
+        optional("offset", list(DataType::Int32)),
+        optional("counts", list(DataType::Int64)),
+    ])
+}
+
+/// Fields of an example of a call: trace id as hex, duration in nanoseconds, whether it failed.
+pub fn example_fields() -> Fields {
+    Fields::from(vec![
+        optional("trace_id", DataType::Utf8),
+        optional("duration_ns", DataType::Int64),
+        optional("error", DataType::Boolean),
+    ])
+}
+
+fn service_edges() -> Vec<Field> {
+    use DataType::{Boolean, Float64, Int64, Struct};
+    vec![
+        required(MINUTE_UNIX_NANO, Int64),
+        required(GENERATION, Int64),
+        required(SOURCE, interned()),
+        required(TARGET, interned()),
+        required(SOURCE_KIND, interned()),
+        required(TARGET_KIND, interned()),
+        required(KIND, interned()),
+        required(CALLS, Int64),
+        required(ERRORS, Int64),
+        required(CALLS_ESTIMATED, Float64),
+        required(ERRORS_ESTIMATED, Float64),
+        optional(LATENCY, Struct(latency_fields())),
+        required(INFERRED, Boolean),
+        optional(EXAMPLES, list(Struct(example_fields()))),
+    ]
+}
+
+fn service_minutes() -> Vec<Field> {
+    use DataType::{Boolean, Float64, Int8, Int64, Struct};
+    vec![
+        required(MINUTE_UNIX_NANO, Int64),
+        required(GENERATION, Int64),
+        optional(SERVICE_NAME, interned()),
+        optional(NAME, interned()),
+        optional(KIND, Int8),
+        required(SPANS, Int64),
+        required(CALLS, Int64),
+        required(ERRORS, Int64),
+        required(CALLS_ESTIMATED, Float64),
+        required(ERRORS_ESTIMATED, Float64),
+        optional(LATENCY, Struct(latency_fields())),
+        optional(WHOLE, Boolean),
+        optional(COMMITS, list(Int64)),
     ]
 }
 

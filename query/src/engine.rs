@@ -28,6 +28,7 @@ use tracelake_storage::{Snapshot, Store};
 use crate::config::Config;
 use crate::error::Error;
 use crate::limit::{Gate, bound};
+use crate::map::minute::book::Books;
 use crate::scan::order::in_order;
 use crate::scan::pick::pick;
 use crate::scan::pick_part::Pick;
@@ -88,6 +89,8 @@ pub struct Engine {
     gate: Gate,
     scans: Arc<ScanStats>,
     feed: Arc<TailFeed>,
+    /// What is known of the map's minutes.
+    books: Books,
 }
 
 impl std::fmt::Debug for Engine {
@@ -109,6 +112,7 @@ impl Engine {
             gate: Gate::new(config.sql_concurrent_max),
             feed: Arc::new(TailFeed::new(config.live_tail_requests)),
             scans: Arc::default(),
+            books: Books::default(),
             store,
             config,
             clock,
@@ -191,6 +195,10 @@ impl Engine {
         &self.config
     }
 
+    pub(crate) fn books(&self) -> &Books {
+        &self.books
+    }
+
     /// The tap that feeds live tails; the binary attaches it to the store.
     pub fn tap(&self) -> Arc<dyn Tap> {
         Arc::clone(&self.feed) as Arc<dyn Tap>
@@ -211,7 +219,8 @@ impl Engine {
         let reserved = |state: &SessionState| state.runtime_env().memory_pool.reserved() as f64;
         const MEMORY: (&str, &str) =
             ("tracelake_query_memory_bytes", "Memory that running queries hold in sorts, joins and aggregates.");
-        vec![
+        let mut samples = self.books.samples();
+        samples.extend([
             parts("read", self.scans.parts_read.load(Ordering::Relaxed)),
             parts("pruned", self.scans.parts_pruned.load(Ordering::Relaxed)),
             Sample::gauge(MEMORY.0, MEMORY.1, reserved(&self.sql)).label("pool", "sql"),
@@ -224,7 +233,8 @@ impl Engine {
                 self.gate.refused(),
             ),
             Sample::gauge("tracelake_query_live_tails", "Live tails listening.", self.feed.listener_count() as f64),
-        ]
+        ]);
+        samples
     }
 
     #[cfg(test)]

@@ -31,7 +31,7 @@ pub(crate) struct House {
     pub(crate) store: Arc<Store>,
     pub(crate) engine: Arc<Engine>,
     appended: AtomicU64,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// Tests never replay a log.
@@ -49,7 +49,19 @@ impl House {
     }
 
     pub(crate) fn with(config: Config) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
+        Self::open(tempfile::tempdir().expect("a directory"), config)
+    }
+
+    /// Ends and begins again on the same directory.
+    pub(crate) async fn reopen(self) -> Self {
+        let Self { store, engine, appended, dir } = self;
+        store.close().await.expect("an orderly end");
+        let config = engine.config().clone();
+        drop((store, engine));
+        Self { appended, ..Self::open(dir, config) }
+    }
+
+    fn open(dir: TempDir, config: Config) -> Self {
         let storage = tracelake_storage::Config {
             data_dir: dir.path().join("data"),
             // Only `flush` moves rows to parts.
@@ -61,7 +73,7 @@ impl House {
         let engine = Engine::new(Arc::clone(&store), config, clock);
         store.attach(engine.tap()).expect("an attached tap");
         store.start().expect("a started store");
-        Self { store, engine, appended: AtomicU64::new(0), _dir: dir }
+        Self { store, engine, appended: AtomicU64::new(0), dir }
     }
 
     /// Appends rows of one table to the default tenant.
@@ -72,7 +84,8 @@ impl House {
     pub(crate) async fn append_to(&self, tenant: &TenantId, table: Table, rows: &[Value]) {
         let batch = batch(table, rows);
         let count = self.appended.fetch_add(1, Ordering::Relaxed) + 1;
-        if matches!(table, Table::Exceptions | Table::Alerts | Table::Notices) {
+        let derived = matches!(table, Table::Exceptions | Table::Alerts | Table::Notices) || table.has_generations();
+        if derived {
             let source = Source { name: "exceptions", position: count };
             let derived = Derived { tenant: tenant.clone(), source, batches: vec![batch] };
             self.store.append_derived(derived).await.expect("derived rows");

@@ -13,7 +13,8 @@
 //! | `traceql/` | the query language of Tempo: parser, planner, evaluation |
 //! | `http/` | routes, parameters and replies |
 //!
-//! Knows nothing of ingest or alerting, writes nothing, and opens no file but through storage's object store.
+//! Knows nothing of ingest or alerting, writes nothing but the minutes of the service map, and opens no file but through
+//! storage's object store.
 
 mod config;
 mod engine;
@@ -36,4 +37,5 @@ pub use config::{Config, ConfigError};
 pub use engine::{Engine, Order, Scan};
 pub use error::Error;
 pub use http::router;
+pub use map::minute::thread::MapKeeper;
 pub use sql::SqlAnswer;

@@ -145,6 +145,8 @@ pub(crate) const STORAGE: &[Setting] = &[
     retention!("retention.exceptions", Table::Exceptions),
     retention!("retention.alerts", Table::Alerts),
     retention!("retention.notices", Table::Notices),
+    retention!("retention.service_edges", Table::ServiceEdges),
+    retention!("retention.service_minutes", Table::ServiceMinutes),
 ];
 
 fn parse_durability(text: &str) -> Result<Durability, String> {

@@ -108,7 +108,7 @@ pub use damage::Gap;
 pub use erasure::{Condition, Erased, Erasure};
 pub use error::Error;
 pub use hold::{Hold, Holds};
-pub use part::file::Part;
+pub use part::file::{Commits, Part};
 pub use signal::FlushReport;
 pub use snapshot::Snapshot;
 pub use store::Store;

@@ -86,6 +86,7 @@ fn fitting<'a>(parts: &'a [&'a Arc<Part>]) -> Option<&'a [&'a Arc<Part>]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::part::file::Commits;
 
     const NOW: UnixNano = UnixNano(1_700_000_000_000_000_000);
 
@@ -99,6 +100,7 @@ mod tests {
                 time_max: NOW,
                 date: (*date).to_owned(),
                 stored: NOW,
+                commits: Commits::UNKNOWN,
                 checksum: None,
             })
         };

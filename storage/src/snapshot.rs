@@ -75,6 +75,24 @@ impl Snapshot {
         self
     }
 
+    /// The same with those parts of one table only that are wanted, and with its tail or without; no parts of other tables.
+    #[must_use]
+    pub fn narrowed(&self, table: Table, with_tail: bool, mut wanted: impl FnMut(&Part) -> bool) -> Self {
+        let mut parts: [Arc<[Arc<Part>]>; TABLES] = std::array::from_fn(|_| Arc::from([]));
+        parts[table as usize] = self.parts(table).iter().filter(|part| wanted(part)).map(Arc::clone).collect();
+        let (tail, told) = Default::default();
+        Self {
+            tenant: self.tenant.clone(),
+            parts,
+            layers: if with_tail { self.layers.clone() } else { Vec::new() },
+            tail,
+            gaps: self.gaps.clone(),
+            closed: self.closed.clone(),
+            traces: self.traces.clone(),
+            told,
+        }
+    }
+
     /// Whose rows these are.
     pub fn tenant(&self) -> &TenantId {
         &self.tenant

@@ -13,11 +13,15 @@ use crate::http::parameter::cursor;
 use crate::http::question::{RANGE_DEFAULT, begin};
 use crate::http::reply::{Reply, json_warned};
 use crate::http::{log, trace};
+use crate::map::compare::compare;
 use crate::map::graph::service_map;
 use crate::view::{issue, metric, service};
 
 const ISSUES_DEFAULT: usize = 100;
 const ISSUES_MAX: usize = 10_000;
+
+/// What the map and the figures are read from.
+const MAP_TABLES: [Table; 3] = [Table::Spans, Table::ServiceEdges, Table::ServiceMinutes];
 
 /// All routes of our own API that this wing answers, but SQL.
 pub(crate) fn routes() -> Router<Arc<Engine>> {
@@ -41,7 +45,7 @@ async fn services(
     let parameters = begin(&engine, &caller, query.as_deref(), &["start", "end"])?;
     let range = parameters.range(RANGE_DEFAULT)?;
     let services = service::services(&engine, &caller.tenant, range).await?;
-    json_warned(json!({ "services": services }), &engine.warnings(&caller.tenant, &[Table::Spans], range))
+    json_warned(json!({ "services": services }), &engine.warnings(&caller.tenant, &MAP_TABLES, range))
 }
 
 async fn operations(
@@ -53,7 +57,7 @@ async fn operations(
     let parameters = begin(&engine, &caller, query.as_deref(), &["start", "end"])?;
     let range = parameters.range(RANGE_DEFAULT)?;
     let operations = service::operations(&engine, &caller.tenant, &name, range).await?;
-    json_warned(json!({ "operations": operations }), &engine.warnings(&caller.tenant, &[Table::Spans], range))
+    json_warned(json!({ "operations": operations }), &engine.warnings(&caller.tenant, &MAP_TABLES, range))
 }
 
 async fn map(
@@ -61,10 +65,19 @@ async fn map(
     Extension(caller): Extension<Caller>,
     RawQuery(query): RawQuery,
 ) -> Reply {
-    let parameters = begin(&engine, &caller, query.as_deref(), &["start", "end", "service"])?;
+    let known = ["start", "end", "compare_start", "compare_end", "service"];
+    let parameters = begin(&engine, &caller, query.as_deref(), &known)?;
     let (range, service) = (parameters.range(RANGE_DEFAULT)?, parameters.text("service")?);
-    let map = serde_json::to_value(service_map(&engine, &caller.tenant, range, service).await?).unwrap_or_default();
-    json_warned(map, &engine.warnings(&caller.tenant, &[Table::Spans], range))
+    let before = parameters.other_range("compare_start", "compare_end", range)?;
+    let mut map = service_map(&engine, &caller.tenant, range, service).await?;
+    let mut warnings = engine.warnings(&caller.tenant, &MAP_TABLES, range);
+    if let Some(before) = before {
+        map = compare(map, service_map(&engine, &caller.tenant, before, service).await?);
+        warnings.extend(engine.warnings(&caller.tenant, &MAP_TABLES, before));
+        warnings.sort();
+        warnings.dedup();
+    }
+    json_warned(serde_json::to_value(map).unwrap_or_default(), &warnings)
 }
 
 async fn issues(

@@ -78,6 +78,21 @@ impl Parameters {
         ordered(start, self.time("end")?.unwrap_or(TimeRange::ALL.end))
     }
 
+    /// A second range, `None` when neither of its ends is given; as long as `like` when one is.
+    pub(crate) fn other_range(&self, start: &str, end: &str, like: TimeRange) -> Result<Option<TimeRange>, Error> {
+        let length = Duration::from_nanos(like.end.0.abs_diff(like.start.0));
+        let (first, last) = match (self.time(start)?, self.time(end)?) {
+            (None, None) => return Ok(None),
+            (Some(first), None) => (first, first.plus(length)),
+            (None, Some(last)) => (last.minus(length), last),
+            (Some(first), Some(last)) => (first, last),
+        };
+        if first >= last {
+            return Err(bad(start, &format!("must lie before {end}")));
+        }
+        Ok(Some(TimeRange { start: first, end: last }))
+    }
+
     /// A span of time such as `250ms`, `1.5s`, `10m`, in nanoseconds.
     pub(crate) fn duration_ns(&self, name: &str) -> Result<Option<i64>, Error> {
         let Some(text) = self.text(name)? else { return Ok(None) };
@@ -146,7 +161,7 @@ mod tests {
     const NOW: UnixNano = UnixNano(1_700_000_000_000_000_000);
 
     fn parse(query: &str) -> Parameters {
-        let known = ["start", "end", "limit", "attr", "kind", "cursor", "min_duration"];
+        let known = ["start", "end", "limit", "attr", "kind", "cursor", "min_duration", "from", "to"];
         Parameters::parse(Some(query), &known, NOW).expect("known parameters")
     }
 
@@ -175,6 +190,18 @@ mod tests {
         assert_eq!(range.end, UnixNano(1000));
         assert!(parse("start=5&end=5").range(hour).is_err());
         assert_eq!(parse("").range_or_all().expect("all"), TimeRange::ALL);
+    }
+
+    #[test]
+    fn a_second_range_is_as_long_as_the_first_unless_it_says() {
+        let like = TimeRange { start: UnixNano(100), end: UnixNano(130) };
+        let other =
+            |text| parse(text).other_range("from", "to", like).map(|range| range.map(|at| (at.start.0, at.end.0)));
+        assert_eq!(other("").expect("none"), None);
+        assert_eq!(other("from=10").expect("a range"), Some((10, 40)));
+        assert_eq!(other("to=50").expect("a range"), Some((20, 50)));
+        assert_eq!(other("from=1&to=2").expect("a range"), Some((1, 2)));
+        assert!(other("from=2&to=1").is_err());
     }
 
     #[test]

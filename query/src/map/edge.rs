@@ -16,7 +16,7 @@ use tracelake_model::{TimeRange, UnixNano};
 use crate::map::exit::exits;
 use crate::map::message::{Messages, around};
 use crate::map::node::NodeKind;
-use crate::map::parent::{Parent, SERVER, parent_of};
+use crate::map::parent::{Parent, SERVER, in_order, parent_of};
 use crate::map::role::Role;
 use crate::map::span::{NONE, Span, SpanSet};
 use crate::map::tree::Tree;
@@ -91,13 +91,22 @@ pub(crate) fn edges(set: &SpanSet, range: TimeRange) -> Vec<Edge> {
     found.edges.into_iter().map(edge).collect()
 }
 
-/// The traces, of spans that start in `range`, whose parents or linked spans are not in the set; in no order, each once.
+/// The traces about which a set, which holds all spans that start near `range` (`near.rs`), does not tell enough for the
+/// spans that start in it: an ancestor or a linked span is not in it, or more might stand below a span that leads out of
+/// its service. In no order, each once.
 pub(crate) fn incomplete(set: &SpanSet, range: TimeRange) -> Vec<[u8; 16]> {
     let messages = Messages::new(set);
     let mut traces: Vec<u32> = Vec::new();
     for group in set.by_trace() {
-        for (at, span) in group.iter().enumerate().filter(|(_, span)| range.contains(UnixNano(span.start))) {
-            if parent_of(group, at, |span| span.link) == Parent::Missing {
+        let inside = |span: &Span| range.contains(UnixNano(span.start));
+        if !group.iter().any(inside) {
+            continue;
+        }
+        let is_cut = group.iter().any(|span| span.end() >= range.end.0);
+        let rootless = rootless(group);
+        for (span, rootless) in group.iter().zip(rootless).filter(|(span, _)| inside(span)) {
+            let leads_out = span.peer != NONE || span.role.is_sidecar() || span.role.consumes();
+            if rootless || is_cut && leads_out {
                 traces.push(span.trace);
             }
             let links = set.links_of(span).iter();
@@ -107,6 +116,18 @@ pub(crate) fn incomplete(set: &SpanSet, range: TimeRange) -> Vec<[u8; 16]> {
     traces.sort_unstable();
     traces.dedup();
     traces.into_iter().map(|trace| *set.traces.get(trace)).collect()
+}
+
+/// Whether an ancestor of each span of a trace is missing.
+fn rootless(group: &[Span]) -> Vec<bool> {
+    let parents: Vec<Parent> = (0..group.len()).map(|at| parent_of(group, at, |span| span.link)).collect();
+    let mut rootless: Vec<bool> = parents.iter().map(|parent| *parent == Parent::Missing).collect();
+    for at in in_order(&parents) {
+        if let Parent::At(up) = parents[at] {
+            rootless[at] |= rootless[up];
+        }
+    }
+    rootless
 }
 
 struct Found<'a> {

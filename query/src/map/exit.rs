@@ -3,6 +3,7 @@
 //! One call may have left several spans within its service, one inside the other; one of them counts. A span's edge
 //! still depends on its whole trace: a callee that sent a span answers for itself.
 
+use crate::map::near::is_near;
 use crate::map::node::NodeKind;
 use crate::map::role::Role;
 use crate::map::span::{NONE, Span, SpanSet};
@@ -54,12 +55,13 @@ fn exit(set: &SpanSet, span: &Span) -> Option<NodeKind> {
     leads.then(|| set.peers.get(span.peer).0)
 }
 
-/// Whether a service answered below each span, and whether another exit stands below it within its service.
+/// Whether a service answered below each span, and whether another exit stands below it within its service. What starts
+/// long after the span above it is no answer to that.
 fn below(group: &[Span], tree: &Tree, kinds: &[Option<NodeKind>]) -> (Vec<bool>, Vec<bool>) {
     let (mut answered, mut around) = (vec![false; group.len()], vec![false; group.len()]);
     for &at in tree.order.iter().rev() {
         let Some(up) = tree.parent(at) else { continue };
-        if group[at].is_folded {
+        if group[at].is_folded || !is_near(group[at].start, group[up].start, group[up].end()) {
             continue;
         }
         if tree.services[at] != tree.services[up] || is_entry(&group[at]) {

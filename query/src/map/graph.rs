@@ -4,28 +4,41 @@
 //! say what the stored spans stand for by how they were sampled.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
+use datafusion::common::DataFusionError;
 use serde::Serialize;
-use tracelake_model::{TenantId, TimeRange, TraceId, UnixNano};
+use tracelake_model::{TenantId, TimeRange, TraceId};
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::map::edge::{Call, Edge, EdgeKind, End, edges};
-use crate::map::load::spans_and_parents;
+use crate::map::change::Compared;
+use crate::map::edge::EdgeKind;
+use crate::map::minute::histogram::ERROR_MAX;
+use crate::map::minute::read::{Want, tally};
+use crate::map::minute::tally::{EdgeTally, Name, Tally};
 use crate::map::node::NodeKind;
 use crate::map::red::{Percentiles, Red};
-use crate::map::span::{Detail, SpanSet};
-
-/// Example traces on an edge.
-const EXAMPLES_MAX: usize = 3;
 
 /// The map of a range.
 #[derive(Debug, Serialize)]
 pub(crate) struct ServiceMap {
     start: String,
     end: String,
+    /// A percentile differs from the exact one by this share of it at most; 0 where all are exact.
+    pub(crate) bound: f64,
+    /// The range that it is compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) compare: Option<Span>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) edges: Vec<Link>,
+}
+
+/// A range as answers name it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Span {
+    start: String,
+    end: String,
 }
 
 /// A service, database, queue, peer outside or client.
@@ -38,13 +51,15 @@ pub(crate) struct Node {
     pub(crate) errors: u64,
     pub(crate) requests_estimated: f64,
     pub(crate) errors_estimated: f64,
-    rate: f64,
-    error_rate: f64,
+    pub(crate) rate: f64,
+    pub(crate) error_rate: f64,
     #[serde(flatten)]
-    percentiles: Percentiles,
+    pub(crate) percentiles: Percentiles,
+    #[serde(flatten)]
+    pub(crate) compared: Option<Compared>,
 }
 
-/// The calls from one node to another.
+/// The calls of one kind from one node to another.
 #[derive(Debug, Serialize)]
 pub(crate) struct Link {
     pub(crate) source: String,
@@ -54,86 +69,94 @@ pub(crate) struct Link {
     pub(crate) errors: u64,
     pub(crate) calls_estimated: f64,
     pub(crate) errors_estimated: f64,
-    error_rate: f64,
-    rate: f64,
+    pub(crate) error_rate: f64,
+    pub(crate) rate: f64,
     #[serde(flatten)]
-    percentiles: Percentiles,
+    pub(crate) percentiles: Percentiles,
     pub(crate) inferred: bool,
     pub(crate) examples: Vec<String>,
+    #[serde(flatten)]
+    pub(crate) compared: Option<Compared>,
 }
 
-/// Computes the map of the calls that start in `range`; with `service`, only what touches that service.
+impl ServiceMap {
+    /// Its range.
+    pub(crate) fn span(&self) -> Span {
+        Span { start: self.start.clone(), end: self.end.clone() }
+    }
+}
+
+impl Node {
+    /// The same with nothing measured.
+    pub(crate) fn emptied(self) -> Self {
+        node(TimeRange::ALL, &(self.kind, Arc::from(self.name)), Red::default())
+    }
+}
+
+impl Link {
+    /// The same without calls; its examples stay.
+    pub(crate) fn emptied(self) -> Self {
+        let Self { source, target, kind, inferred, examples, .. } = self;
+        let edge = EdgeTally { inferred, ..EdgeTally::default() };
+        Self { examples, ..link(TimeRange::ALL, (source, target, kind), edge) }
+    }
+}
+
+/// The map of the calls that start in `range`; with `service`, only what touches that service.
 pub(crate) async fn service_map(
     engine: &Engine,
     tenant: &TenantId,
     range: TimeRange,
     service: Option<&str>,
 ) -> Result<ServiceMap, Error> {
-    let set = spans_and_parents(engine, tenant, range, Detail { peers: true, names: false }).await?;
+    let tally = tally(engine, tenant, range, Want::Map).await?;
     let service = service.map(str::to_owned);
-    let drawn = tokio::task::spawn_blocking(move || draw(&set, range, service.as_deref())).await;
-    Ok(drawn.expect("drawing a map does not panic and is not cancelled"))
+    let drawn = tokio::task::spawn_blocking(move || draw(tally, range, service.as_deref())).await;
+    drawn.map_err(|fault| Error::Engine(DataFusionError::External(fault.into())))
 }
 
-/// Draws the map of a sealed set.
-pub(crate) fn draw(set: &SpanSet, range: TimeRange, service: Option<&str>) -> ServiceMap {
-    let mut edges = edges(set, range);
-    let mut nodes = requests(set, range);
+/// Draws the map of a tally.
+pub(crate) fn draw(tally: Tally, range: TimeRange, service: Option<&str>) -> ServiceMap {
+    let Tally { mut edges, services, .. } = tally;
+    let mut nodes: BTreeMap<Name, Red> =
+        services.into_iter().map(|(name, service)| ((NodeKind::Service, name), service.red)).collect();
     if let Some(name) = service {
-        let centre = set.services.find(name).map(End::Service);
-        edges.retain(|edge| Some(edge.source) == centre || Some(edge.target) == centre);
-        let near: HashSet<End> = edges.iter().flat_map(|edge| [edge.source, edge.target]).chain(centre).collect();
-        nodes.retain(|end, _| near.contains(end));
+        let centre = (NodeKind::Service, Arc::from(name));
+        edges.retain(|(source, target, _), _| *source == centre || *target == centre);
+        let mut near: HashSet<Name> =
+            edges.keys().flat_map(|(source, target, _)| [source.clone(), target.clone()]).collect();
+        near.insert(centre);
+        nodes.retain(|name, _| near.contains(name));
     }
-    for edge in &edges {
-        nodes.entry(edge.source).or_default();
-        let target = nodes.entry(edge.target).or_default();
-        if matches!(edge.target, End::Peer(_)) {
-            edge.calls.iter().for_each(|call| target.add_adjusted(call.duration_ns, call.error, call.adjusted));
+    for ((source, target, _), edge) in &edges {
+        nodes.entry(source.clone()).or_default();
+        let answered = nodes.entry(target.clone()).or_default();
+        if target.0 != NodeKind::Service {
+            answered.merge(edge.red.clone());
         }
     }
-    let mut nodes: Vec<Node> = nodes.into_iter().map(|(end, red)| node(set, range, end, red)).collect();
-    let mut edges: Vec<Link> = edges.into_iter().map(|edge| link(set, range, edge)).collect();
-    // Numbers given while reading depend on the order of rows, which no answer may show.
-    nodes.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+    let is_exact = nodes.values().all(Red::is_exact) && edges.values().all(|edge| edge.red.is_exact());
+    let bound = if is_exact { 0.0 } else { ERROR_MAX };
+    let nodes = nodes.into_iter().map(|(name, red)| node(range, &name, red)).collect();
+    let named = |((source, target, kind), edge): ((Name, Name, EdgeKind), EdgeTally)| {
+        link(range, (id(&source), id(&target), kind), edge)
+    };
+    let mut edges: Vec<Link> = edges.into_iter().map(named).collect();
     edges.sort_by(|a, b| (&a.source, &a.target, a.kind).cmp(&(&b.source, &b.target, b.kind)));
-    ServiceMap { start: range.start.to_rfc3339(), end: range.end.to_rfc3339(), nodes, edges }
-}
-
-/// What each service answered: its SERVER and CONSUMER spans. Services with other spans only stand there with none.
-fn requests(set: &SpanSet, range: TimeRange) -> BTreeMap<End, Red> {
-    let mut nodes: BTreeMap<End, Red> = BTreeMap::new();
-    for span in set.spans.iter().filter(|span| !span.is_folded && range.contains(UnixNano(span.start))) {
-        let red = nodes.entry(End::Service(span.link.service)).or_default();
-        if span.is_request() {
-            red.add_adjusted(span.duration_ns, span.is_error(), span.adjusted);
-        }
-    }
-    nodes
-}
-
-fn named(set: &SpanSet, end: End) -> (NodeKind, &str) {
-    match end {
-        End::Service(place) => (NodeKind::Service, set.services.get(place)),
-        End::Peer(place) => {
-            let (kind, name) = set.peers.get(place);
-            (*kind, name)
-        }
-    }
+    let (start, end) = (range.start.to_rfc3339(), range.end.to_rfc3339());
+    ServiceMap { start, end, bound, compare: None, nodes, edges }
 }
 
 /// The id of an edge's end in answers: its kind and name.
-pub(crate) fn id(set: &SpanSet, end: End) -> String {
-    let (kind, name) = named(set, end);
+pub(crate) fn id((kind, name): &Name) -> String {
     format!("{}:{name}", kind.as_str())
 }
 
-fn node(set: &SpanSet, range: TimeRange, end: End, mut red: Red) -> Node {
-    let (kind, name) = named(set, end);
+fn node(range: TimeRange, name: &Name, mut red: Red) -> Node {
     Node {
-        id: id(set, end),
-        name: name.to_owned(),
-        kind,
+        id: id(name),
+        name: name.1.to_string(),
+        kind: name.0,
         requests: red.count(),
         errors: red.errors(),
         requests_estimated: red.estimated().calls,
@@ -141,36 +164,24 @@ fn node(set: &SpanSet, range: TimeRange, end: End, mut red: Red) -> Node {
         rate: red.rate(range),
         error_rate: red.error_rate(),
         percentiles: red.percentiles(),
+        compared: None,
     }
 }
 
-fn link(set: &SpanSet, range: TimeRange, mut edge: Edge) -> Link {
-    let mut red = Red::default();
-    edge.calls.iter().for_each(|call| red.add_adjusted(call.duration_ns, call.error, call.adjusted));
+fn link(range: TimeRange, (source, target, kind): (String, String, EdgeKind), mut edge: EdgeTally) -> Link {
     Link {
-        source: id(set, edge.source),
-        target: id(set, edge.target),
-        kind: edge.kind,
-        calls: red.count(),
-        errors: red.errors(),
-        calls_estimated: red.estimated().calls,
-        errors_estimated: red.estimated().errors,
-        error_rate: red.error_rate(),
-        rate: red.rate(range),
-        percentiles: red.percentiles(),
+        source,
+        target,
+        kind,
+        calls: edge.red.count(),
+        errors: edge.red.errors(),
+        calls_estimated: edge.red.estimated().calls,
+        errors_estimated: edge.red.estimated().errors,
+        error_rate: edge.red.error_rate(),
+        rate: edge.red.rate(range),
+        percentiles: edge.red.percentiles(),
         inferred: edge.inferred,
-        examples: examples(set, &mut edge.calls),
+        examples: edge.examples.iter().map(|example| TraceId(example.trace).to_string()).collect(),
+        compared: None,
     }
-}
-
-/// The traces worth a look first: failed calls before others, then the slowest.
-fn examples(set: &SpanSet, calls: &mut [Call]) -> Vec<String> {
-    calls.sort_unstable_by_key(|call| (!call.error, -call.duration_ns, *set.traces.get(call.trace)));
-    let mut traces: Vec<u32> = Vec::new();
-    for call in calls {
-        if traces.len() < EXAMPLES_MAX && !traces.contains(&call.trace) {
-            traces.push(call.trace);
-        }
-    }
-    traces.into_iter().map(|trace| TraceId(*set.traces.get(trace)).to_string()).collect()
 }

@@ -1,77 +1,70 @@
-//! Reads the spans of a range for the map and the figures, and the parents that lie outside it.
+//! Reads the spans of a range for the map and the figures, and the spans around it that decide about its edges.
 //!
-//! Bounded: a range that holds more spans than [`SPANS_MAX`] is refused with the remedy.
+//! What is read makes the answer for a span the same whatever range is asked for: all spans that start near the range,
+//! and the whole of those traces of which that does not tell enough ([`incomplete`]). Bounded: a range that holds more
+//! than [`SPANS_MAX`] spans is refused with the remedy. A span that was sent twice, with starts further apart than
+//! [`NEAR`], counts in both places.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use datafusion::common::ScalarValue;
-use datafusion::prelude::{Expr, col};
 use futures::TryStreamExt;
-use tracelake_model::column::TRACE_ID;
-use tracelake_model::{Table, TenantId, TimeRange};
-use tracelake_storage::Snapshot;
+use tracelake_model::column::START_UNIX_NANO;
+use tracelake_model::{Table, TimeRange, UnixNano};
+use tracelake_storage::{Part, Snapshot};
 
 use crate::engine::{Engine, Scan};
 use crate::error::Error;
 use crate::map::edge::incomplete;
+use crate::map::near::NEAR;
 use crate::map::span::{Detail, SpanSet};
-use crate::view::column::binary;
+use crate::view::column::int;
 
 /// Spans that one question may hold in memory, about 64 bytes each.
 pub(crate) const SPANS_MAX: usize = 4_000_000;
 
-/// Read on either side of the range with it: most parents and children of its spans lie there.
-const MARGIN: Duration = Duration::from_secs(300);
-
-/// A parent that starts longer before the range is not looked for.
-const REACH: Duration = Duration::from_secs(24 * 3600);
-
-/// With more trace ids than this the rows are filtered here rather than in the scan.
-const FILTER_IDS_MAX: usize = 10_000;
-
-/// The spans that start in `range`, each once.
-pub(crate) async fn spans(
-    engine: &Engine,
-    tenant: &TenantId,
-    range: TimeRange,
-    detail: Detail,
-    filter: Option<Expr>,
-) -> Result<SpanSet, Error> {
-    let snapshot = Arc::new(engine.store().snapshot(tenant));
+/// The spans that start in `range` or near it, each once.
+async fn spans(engine: &Engine, snapshot: &Arc<Snapshot>, range: TimeRange, detail: Detail) -> Result<SpanSet, Error> {
     let mut set = SpanSet::new(detail);
-    read(engine, &snapshot, Scan { filter, range, ..scan(detail) }, None, &mut set).await?;
-    set.seal();
-    Ok(set)
-}
-
-/// The spans that start in `range` with the spans around it that decide about its edges, each once.
-pub(crate) async fn spans_and_parents(
-    engine: &Engine,
-    tenant: &TenantId,
-    range: TimeRange,
-    detail: Detail,
-) -> Result<SpanSet, Error> {
-    let snapshot = Arc::new(engine.store().snapshot(tenant));
-    let mut set = SpanSet::new(detail);
-    let near = TimeRange { start: range.start.minus(MARGIN), end: range.end.plus(MARGIN) };
-    read(engine, &snapshot, Scan { range: near, ..scan(detail) }, None, &mut set).await?;
-    set.seal();
-    let traces: HashSet<[u8; 16]> = incomplete(&set, range).into_iter().collect();
-    if !traces.is_empty() {
-        let before = TimeRange { start: near.start.minus(REACH), end: near.start };
-        let filter = (traces.len() <= FILTER_IDS_MAX).then(|| in_traces(traces.iter()));
-        read(engine, &snapshot, Scan { range: before, filter, ..scan(detail) }, Some(&traces), &mut set).await?;
-        set.seal();
+    let ask = Scan { columns: detail.columns(), as_stored: true, range: near(range), ..Scan::default() };
+    let mut stream = engine.rows_at(snapshot, Table::Spans, ask).await?;
+    while let Some(batch) = stream.try_next().await? {
+        set.push(&batch);
+        check_size(set.spans.len())?;
     }
+    set.seal();
     Ok(set)
 }
 
-/// The condition that a row belongs to one of these traces.
-pub(crate) fn in_traces<'a>(ids: impl Iterator<Item = &'a [u8; 16]>) -> Expr {
-    let literal = |id: &[u8; 16]| Expr::Literal(ScalarValue::Binary(Some(id.to_vec())), None);
-    col(TRACE_ID).in_list(ids.map(literal).collect(), false)
+/// The spans that start in `range` with all spans that decide about its edges, each once.
+pub(crate) async fn spans_and_relatives(
+    engine: &Engine,
+    snapshot: &Arc<Snapshot>,
+    range: TimeRange,
+    detail: Detail,
+) -> Result<SpanSet, Error> {
+    let mut set = spans(engine, snapshot, range, detail).await?;
+    let ids: BTreeSet<Vec<u8>> = incomplete(&set, range).into_iter().map(Vec::from).collect();
+    if ids.is_empty() {
+        return Ok(set);
+    }
+    let near = near(range);
+    let is_read = |part: &Part| near.contains(part.time_min) && near.contains(part.time_max);
+    let beyond = Arc::new(snapshot.narrowed(Table::Spans, true, |part| !is_read(part)));
+    let mut stream = engine.rows_of_traces(&beyond, Table::Spans, ids, &detail.columns()).await?;
+    while let Some(batch) = stream.try_next().await? {
+        let start = int(&batch, START_UNIX_NANO);
+        let is_new = |row: &usize| !near.contains(UnixNano(start.value(*row)));
+        set.push_rows(&batch, (0..batch.num_rows()).filter(is_new).map(|row| (row, false)));
+        check_size(set.spans.len())?;
+    }
+    set.seal();
+    Ok(set)
+}
+
+/// A range with what lies near it.
+fn near(range: TimeRange) -> TimeRange {
+    TimeRange { start: range.start.minus(NEAR), end: range.end.plus(NEAR) }
 }
 
 /// Refuses what would not fit into memory.
@@ -80,29 +73,4 @@ pub(crate) fn check_size(spans: usize) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::TooLarge(format!("the time range holds more than {SPANS_MAX} spans; narrow start and end")))
-}
-
-fn scan(detail: Detail) -> Scan {
-    Scan { columns: detail.columns(), as_stored: true, ..Scan::default() }
-}
-
-async fn read(
-    engine: &Engine,
-    snapshot: &Arc<Snapshot>,
-    ask: Scan,
-    traces: Option<&HashSet<[u8; 16]>>,
-    set: &mut SpanSet,
-) -> Result<(), Error> {
-    let mut stream = engine.rows_at(snapshot, Table::Spans, ask).await?;
-    while let Some(batch) = stream.try_next().await? {
-        if let Some(traces) = traces {
-            let ids = binary(&batch, TRACE_ID);
-            let wanted = |row: &usize| <[u8; 16]>::try_from(ids.value(*row)).is_ok_and(|id| traces.contains(&id));
-            set.push_rows(&batch, (0..batch.num_rows()).filter(wanted).map(|row| (row, false)));
-        } else {
-            set.push(&batch);
-        }
-        check_size(set.spans.len())?;
-    }
-    Ok(())
 }

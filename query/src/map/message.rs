@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 
+use crate::map::near::is_near;
 use crate::map::parent::{CLIENT, SERVER};
 use crate::map::role::Role;
 use crate::map::span::{NONE, Span, SpanSet, Target};
@@ -125,7 +126,11 @@ pub(crate) fn around(group: &[Span], tree: &Tree) -> Option<Around> {
         let Some(up) = tree.parent_within(at).filter(is_same) else { continue };
         worker[at] = if group[up].role == Role::Process { Some(up) } else { worker[up] };
         receiver[at] = if group[up].role == Role::Receive { Some(up) } else { receiver[up] };
-        let works_for = receiver[at].filter(|place: &usize| group[*place].peer == group[at].peer);
+        let is_its = |place: &usize| {
+            let (span, outer) = (&group[at], &group[*place]);
+            outer.peer == span.peer && is_near(span.start, outer.start, outer.end())
+        };
+        let works_for = receiver[at].filter(is_its);
         if let (Role::Process, Some(place)) = (group[at].role, works_for) {
             workers[place].all += 1;
             workers[place].unlinked += usize::from(group[at].links == NONE);

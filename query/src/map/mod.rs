@@ -12,17 +12,24 @@
 //! | `exit.rs` | which of a trace's spans lead there |
 //! | `message.rs` | who took up whose messages, by parent or link |
 //! | `edge.rs` | spans to edges, a pure function |
-//! | `red.rs` | requests, errors, exact percentiles, estimates |
-//! | `load.rs` | reads the spans of a range, and the parents and linked spans that lie outside it |
+//! | `near.rs` | which spans are near each other in time |
+//! | `red.rs` | requests, errors, percentiles, estimates |
+//! | `load.rs` | reads the spans of a range, and those around it that decide about its edges |
+//! | `minute/` | the minutes that are kept, and answers from them |
 //! | `graph.rs` | the answer of the map's route |
+//! | `change.rs` `compare.rs` | what became of the map since another range |
 
 mod attribute;
+mod change;
+pub(crate) mod compare;
 mod edge;
 mod exit;
 mod fold;
 pub(crate) mod graph;
 pub(crate) mod load;
 mod message;
+pub(crate) mod minute;
+mod near;
 pub(crate) mod node;
 pub(crate) mod parent;
 pub(crate) mod red;

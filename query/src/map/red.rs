@@ -1,9 +1,12 @@
-//! Requests, errors and durations of a set of calls. Percentiles are exact: interpolated at rank p·(n-1).
+//! Requests, errors and durations of a set of calls. Percentiles are interpolated at rank p·(n-1): exact where all calls
+//! came one by one, within [`ERROR_MAX`](crate::map::minute::histogram::ERROR_MAX) where some came as a histogram.
 //!
 //! The map, the service list and the operations list all take their figures from here, so that they agree.
 
 use serde::Serialize;
 use tracelake_model::TimeRange;
+
+use crate::map::minute::histogram::Histogram;
 
 /// Durations and errors, gathered one by one.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +15,8 @@ pub(crate) struct Red {
     errors: u64,
     estimated: f64,
     errors_estimated: f64,
+    /// Durations that came as a histogram.
+    kept: Option<Box<Histogram>>,
 }
 
 /// Calls and failed ones before sampling, as far as the stored spans tell; equal to the stored figures without sampling.
@@ -26,17 +31,12 @@ pub(crate) struct Estimated {
 /// The percentiles everybody asks for, milliseconds; null when nothing was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Percentiles {
-    p50_ms: Option<f64>,
-    p95_ms: Option<f64>,
-    p99_ms: Option<f64>,
+    pub(crate) p50_ms: Option<f64>,
+    pub(crate) p95_ms: Option<f64>,
+    pub(crate) p99_ms: Option<f64>,
 }
 
 impl Red {
-    /// Takes one call in.
-    pub(crate) fn add(&mut self, duration_ns: i64, error: bool) {
-        self.add_adjusted(duration_ns, error, 1.0);
-    }
-
     /// Takes one stored call in that stands for `adjusted` calls.
     pub(crate) fn add_adjusted(&mut self, duration_ns: i64, error: bool, adjusted: f32) {
         self.durations_ns.push(duration_ns);
@@ -45,9 +45,46 @@ impl Red {
         self.errors_estimated += if error { f64::from(adjusted) } else { 0.0 };
     }
 
+    /// Takes calls in of which only the histogram is known.
+    pub(crate) fn add_kept_with(&mut self, errors: u64, estimated: Estimated, add: impl FnOnce(&mut Histogram)) {
+        self.errors += errors;
+        self.estimated += estimated.calls;
+        self.errors_estimated += estimated.errors;
+        add(self.kept.get_or_insert_default());
+    }
+
+    /// Takes in all that another one has.
+    pub(crate) fn merge(&mut self, mut other: Self) {
+        self.errors += other.errors;
+        self.estimated += other.estimated;
+        self.errors_estimated += other.errors_estimated;
+        if self.durations_ns.len() < other.durations_ns.len() {
+            std::mem::swap(&mut self.durations_ns, &mut other.durations_ns);
+        }
+        self.durations_ns.append(&mut other.durations_ns);
+        match (&mut self.kept, other.kept) {
+            (Some(ours), Some(theirs)) => ours.merge(&theirs),
+            (ours @ None, theirs) => *ours = theirs,
+            (Some(_), None) => {}
+        }
+    }
+
+    /// All durations as a histogram.
+    pub(crate) fn histogram(&self) -> Histogram {
+        let mut histogram = self.kept.as_deref().cloned().unwrap_or_default();
+        self.durations_ns.iter().for_each(|duration| histogram.add(*duration));
+        histogram
+    }
+
+    /// Whether all durations are known one by one.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.kept.is_none()
+    }
+
     /// How many calls.
     pub(crate) fn count(&self) -> u64 {
-        u64::try_from(self.durations_ns.len()).unwrap_or(u64::MAX)
+        let kept = self.kept.as_ref().map_or(0, |kept| kept.count());
+        u64::try_from(self.durations_ns.len()).unwrap_or(u64::MAX).saturating_add(kept)
     }
 
     /// How many of them failed.
@@ -63,18 +100,23 @@ impl Red {
     /// Failed calls as a share of all, 0 to 1; 0 without calls.
     #[expect(clippy::cast_precision_loss, reason = "a share of counts far below 2^52")]
     pub(crate) fn error_rate(&self) -> f64 {
-        self.errors as f64 / (self.durations_ns.len().max(1)) as f64
+        self.errors as f64 / (self.count().max(1)) as f64
     }
 
     /// Calls per second of a range; 0 for an empty range.
     #[expect(clippy::cast_precision_loss, reason = "a rate of counts far below 2^52")]
     pub(crate) fn rate(&self, range: TimeRange) -> f64 {
         let seconds = (range.end.0 as f64 - range.start.0 as f64) / 1e9;
-        if seconds > 0.0 { self.durations_ns.len() as f64 / seconds } else { 0.0 }
+        if seconds > 0.0 { self.count() as f64 / seconds } else { 0.0 }
     }
 
     /// p50, p95 and p99.
     pub(crate) fn percentiles(&mut self) -> Percentiles {
+        if self.kept.is_some() {
+            let histogram = self.histogram();
+            let at = |p| histogram.quantile(p).map(|ns| ns / 1e6);
+            return Percentiles { p50_ms: at(0.5), p95_ms: at(0.95), p99_ms: at(0.99) };
+        }
         self.durations_ns.sort_unstable();
         let at = |p| quantile(&self.durations_ns, p).map(|ns| ns / 1e6);
         Percentiles { p50_ms: at(0.5), p95_ms: at(0.95), p99_ms: at(0.99) }
@@ -116,8 +158,8 @@ mod tests {
         assert_eq!((none.count(), none.errors(), none.error_rate(), none.rate(hour)), (0, 0, 0.0, 0.0));
         assert_eq!(none.percentiles(), Percentiles::default());
         let mut two = Red::default();
-        two.add(4_000_000, true);
-        two.add(2_000_000, false);
+        two.add_adjusted(4_000_000, true, 1.0);
+        two.add_adjusted(2_000_000, false, 1.0);
         assert_eq!((two.count(), two.errors(), two.error_rate()), (2, 1, 0.5));
         assert_eq!(two.percentiles().p50_ms, Some(3.0));
         assert_eq!(two.estimated(), Estimated { calls: 2.0, errors: 1.0 });

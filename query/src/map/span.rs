@@ -93,6 +93,11 @@ pub(crate) struct Target {
 }
 
 impl Span {
+    /// End, Unix nanoseconds.
+    pub(crate) fn end(&self) -> i64 {
+        self.start.saturating_add(self.duration_ns)
+    }
+
     /// Whether its status is ERROR.
     pub(crate) fn is_error(&self) -> bool {
         self.status == ERROR

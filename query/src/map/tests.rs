@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tracelake_model::{TimeRange, UnixNano};
 
+use super::compare::compare;
 use super::edge::incomplete;
 use super::graph::{Link as Drawn, draw};
+use super::minute::tally::Tally;
 use super::node::NodeKind;
 use super::parent::{CLIENT, CONSUMER, INTERNAL, Link, PRODUCER, SERVER, span_number};
 use super::role::Role;
@@ -57,7 +59,7 @@ fn told(edge: &Drawn) -> String {
 }
 
 fn check(spans: &[Made<'_>], expected: &[&str]) {
-    let map = draw(&set(spans), ALL, None);
+    let map = draw(Tally::of(&set(spans), ALL), ALL, None);
     assert_eq!(map.edges.iter().map(told).collect::<Vec<_>>(), expected, "{spans:?}");
 }
 
@@ -134,7 +136,7 @@ fn a_range_holds_the_calls_that_start_in_it_wherever_their_parent_starts() {
         (4, 9, "d", SERVER, None),
     ]);
     let range = |start, end| TimeRange { start: UnixNano(start), end: UnixNano(end) };
-    let edges = |range| draw(&spans, range, None).edges.iter().map(told).collect::<Vec<_>>();
+    let edges = |range| draw(Tally::of(&spans, range), range, None).edges.iter().map(told).collect::<Vec<_>>();
     assert_eq!(edges(range(200, 300)), ["service:a -> service:b Call 1/0"]);
     assert_eq!(edges(range(201, 301)), ["service:a -> service:c Call 1/0"]);
     assert!(edges(range(0, 200)).is_empty());
@@ -150,7 +152,8 @@ fn a_map_of_one_service_shows_its_neighbours_only() {
         (3, 2, "c", SERVER, None),
         (4, 0, "d", SERVER, None),
     ]);
-    let ids = |service| draw(&spans, ALL, service).nodes.into_iter().map(|node| node.id).collect::<Vec<_>>();
+    let ids =
+        |service| draw(Tally::of(&spans, ALL), ALL, service).nodes.into_iter().map(|node| node.id).collect::<Vec<_>>();
     assert_eq!(ids(None).len(), 5);
     assert_eq!(ids(Some("a")), ["service:a", "service:b"]);
     assert_eq!(ids(Some("d")), ["service:d", "client:user"]);
@@ -163,7 +166,7 @@ fn figures_and_evidence_come_from_the_calls() {
     spans.spans[1].duration_ns = 2_000_000;
     spans.spans[2].duration_ns = 4_000_000;
     spans.spans[2].status = 2;
-    let map = serde_json::to_value(draw(&spans, ALL, None)).expect("JSON");
+    let map = serde_json::to_value(draw(Tally::of(&spans, ALL), ALL, None)).expect("JSON");
     let edge = &map["edges"][0];
     assert_eq!((edge["calls"].as_u64(), edge["errors"].as_u64()), (Some(2), Some(1)));
     assert_eq!((edge["error_rate"].as_f64(), edge["p50_ms"].as_f64()), (Some(0.5), Some(3.0)));
@@ -171,6 +174,26 @@ fn figures_and_evidence_come_from_the_calls() {
     assert_eq!((edge["kind"].as_str(), &map["nodes"][1]["kind"]), (Some("call"), &Value::from("service")));
     assert_eq!((edge["calls_estimated"].as_f64(), edge["errors_estimated"].as_f64()), (Some(2.0), Some(1.0)));
     assert_eq!((map["nodes"][0]["requests"].as_u64(), map["nodes"][1]["requests"].as_u64()), (Some(0), Some(2)));
+}
+
+#[test]
+fn a_map_tells_what_became_of_its_nodes_and_edges() {
+    let map = |callee: &str| {
+        let spans = [(1, 0, "a", CLIENT, None), (2, 1, "b", SERVER, None), (3, 1, callee, SERVER, None)];
+        draw(Tally::of(&set(&spans), ALL), ALL, None)
+    };
+    let map = serde_json::to_value(compare(map("c"), map("d"))).expect("JSON");
+    let told = |what: &str, name: &str| {
+        let all = map[what].as_array().expect("a list").iter();
+        all.map(|one| format!("{} {}", one[name].as_str().expect("text"), one["change"].as_str().expect("text")))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told("nodes", "name"), ["a same", "b same", "c new", "d gone"]);
+    assert_eq!(told("edges", "target"), ["service:b same", "service:c new", "service:d gone"]);
+    let gone = &map["edges"][2];
+    assert_eq!((&gone["calls"], &gone["before"]["calls"], &gone["p50_ms"]), (&0.into(), &1.into(), &Value::Null));
+    assert_eq!(gone["examples"].as_array().map(Vec::len), Some(1));
+    assert_eq!((&map["edges"][1]["before"], map["compare"]["start"].is_string()), (&Value::Null, true));
 }
 
 fn replayed(name: &str) -> SpanSet {
@@ -209,7 +232,7 @@ fn the_maps_of_real_systems_equal_the_truth() {
         let Some(facts) = truth::facts(&format!("{name}.truth.json")) else { return };
         let set = replayed(name);
         assert_eq!(Some(set.spans.len() as u64), facts["distinct_spans"].as_u64(), "{name}");
-        let map = draw(&set, ALL, None);
+        let map = draw(Tally::of(&set, ALL), ALL, None);
         let found: BTreeMap<(String, String), u64> =
             between_services(&map.edges).map(|edge| ((edge.source.clone(), edge.target.clone()), edge.calls)).collect();
         let end = |edge: &Value, key: &str| format!("service:{}", edge[key].as_str().expect("a service"));
@@ -228,7 +251,7 @@ fn the_maps_of_real_systems_equal_the_truth() {
 fn the_figures_of_a_real_system_equal_the_truth() {
     let Some(facts) = truth::facts("trainticket-2023-01-29.searches.json") else { return };
     let set = replayed("trainticket-2023-01-29");
-    let drawn = draw(&set, ALL, None);
+    let drawn = draw(Tally::of(&set, ALL), ALL, None);
     let map = serde_json::to_value(&drawn).expect("JSON");
     let edges: Vec<Value> =
         between_services(&drawn.edges).map(|edge| serde_json::to_value(edge).expect("JSON")).collect();
@@ -241,7 +264,7 @@ fn the_figures_of_a_real_system_equal_the_truth() {
         assert_eq!((&edge["calls"], &edge["errors"]), (&truth["calls"], &truth["failed"]), "{truth}");
         close(&edge["p95_ms"], &truth["p95_server_ns"], &truth.to_string());
     }
-    let services = serde_json::to_value(list_services(&set, ALL)).expect("JSON");
+    let services = serde_json::to_value(list_services(Tally::of(&set, ALL), ALL)).expect("JSON");
     let nodes = map["nodes"].as_array().expect("nodes");
     for (name, truth) in facts["red_by_service"].as_object().expect("services") {
         let service = services.as_array().expect("a list").iter().find(|one| one["name"] == name.as_str());

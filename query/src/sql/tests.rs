@@ -158,11 +158,14 @@ async fn a_session_lists_its_tables_only() {
     let house = House::new();
     let tables =
         house.cells("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1").await;
-    assert_eq!(tables, "alerts; audit; exceptions; issues; logs; metrics; notices; spans");
+    assert_eq!(
+        tables,
+        "alerts; audit; exceptions; issues; logs; metrics; notices; service_edges; service_minutes; spans"
+    );
     let caller = Caller::anonymous(TenantId::default());
     let names = house.engine.session(&caller.tenant).expect("a session").catalog_names();
     assert_eq!(names, ["tracelake"]);
-    assert_eq!(Table::ALL.len() + 1, 8);
+    assert_eq!(Table::ALL.len() + 1, 10);
 }
 
 #[tokio::test]

@@ -10,7 +10,9 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, TimeUnit};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::datasource::{ViewTable, provider_as_source};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, cast, when};
+use datafusion::functions_aggregate::min_max::max_udaf;
+use datafusion::logical_expr::expr::WindowFunction;
+use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, ScalarUDF, cast, when};
 use datafusion::prelude::lit;
 use tracelake_model::{Table, column, semconv};
 use tracelake_storage::Snapshot;
@@ -33,7 +35,23 @@ pub(crate) fn plan(snapshot: &Arc<Snapshot>, table: Table, scans: &Arc<ScanStats
     let columns = columns(table)?;
     // Stored and shown columns often share a name; with different qualifiers the optimizer can carry both.
     let stored = format!("stored_{table}");
-    LogicalPlanBuilder::scan(stored, provider_as_source(Arc::new(provider)), None)?.project(columns)?.build()
+    let rows = LogicalPlanBuilder::scan(stored, provider_as_source(Arc::new(provider)), None)?;
+    let rows = if table.has_generations() { current(table, rows)? } else { rows };
+    rows.project(columns)?.build()
+}
+
+/// Of the rows of each minute those of its newest generation, and only rows that tell of anything but the minute itself.
+fn current(table: Table, rows: LogicalPlanBuilder) -> Result<LogicalPlanBuilder> {
+    let newest = Expr::from(WindowFunction::new(max_udaf(), vec![stored(column::GENERATION)]));
+    let newest = newest.partition_by(vec![stored(column::MINUTE_UNIX_NANO)]).build()?;
+    let rows = rows.window(vec![newest])?;
+    // A window's columns come after those of its input, named as the planner likes.
+    let name = rows.schema().fields().last().map(|field| field.name().clone()).unwrap_or_default();
+    let rows = rows.filter(stored(column::GENERATION).eq(stored(&name)))?;
+    match table {
+        Table::ServiceMinutes => rows.filter(stored(column::SERVICE_NAME).is_not_null()),
+        _ => Ok(rows),
+    }
 }
 
 /// Refuses a table whose log is damaged: an answer without its parts would look whole.
@@ -53,14 +71,17 @@ pub(crate) fn columns(table: Table) -> Result<Vec<Expr>> {
         table.promoted().iter().any(|promoted| promoted.column == name)
             || (resource && semconv::RESOURCE.iter().any(|promoted| promoted.column == name))
     };
-    let shown = schema.fields().iter().filter(|field| !hidden(field.name()));
+    // What only the map's keeper needs.
+    let own =
+        |name: &str| table.has_generations() && matches!(name, column::GENERATION | column::COMMITS | column::WHOLE);
+    let shown = schema.fields().iter().filter(|field| !hidden(field.name()) && !own(field.name()));
     shown.map(|field| shown_as(table, field, resource)).collect()
 }
 
 fn shown_as(table: Table, field: &FieldRef, resource: bool) -> Result<Expr> {
     let stored = stored(field.name());
     let (name, shown) = match (table, field.name().as_str()) {
-        (Table::Spans, column::KIND) => (column::KIND, call(Label::kind(), vec![stored])),
+        (Table::Spans | Table::ServiceMinutes, column::KIND) => (column::KIND, call(Label::kind(), vec![stored])),
         (Table::Spans, column::STATUS_CODE) => (column::STATUS_CODE, call(Label::status(), vec![stored])),
         (_, column::ATTRIBUTES_REST) => (column::ATTRIBUTES, all_attributes(Owner::Record(table), stored)),
         (_, column::RESOURCE_ATTRIBUTES) if resource => {

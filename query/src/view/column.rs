@@ -2,9 +2,9 @@
 //! so a missing or different column is a defect of ours and panics.
 
 use arrow::array::{
-    Array, AsArray, BinaryArray, BooleanArray, Int8Array, Int64Array, ListArray, RecordBatch, StringArray,
+    Array, AsArray, BinaryArray, BooleanArray, Float64Array, Int8Array, Int64Array, ListArray, RecordBatch, StringArray,
 };
-use arrow::datatypes::{Int8Type, Int64Type};
+use arrow::datatypes::{Float64Type, Int8Type, Int64Type};
 
 const PROMISE: &str = "a scan returns the columns it was asked for, with the table's types";
 
@@ -21,6 +21,11 @@ pub(crate) fn binary<'a>(batch: &'a RecordBatch, name: &str) -> &'a BinaryArray 
 /// A column of 64-bit integers.
 pub(crate) fn int<'a>(batch: &'a RecordBatch, name: &str) -> &'a Int64Array {
     batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<Int64Type>()).expect(PROMISE)
+}
+
+/// A column of doubles.
+pub(crate) fn double<'a>(batch: &'a RecordBatch, name: &str) -> &'a Float64Array {
+    batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<Float64Type>()).expect(PROMISE)
 }
 
 /// A column of kinds, status codes or severities.

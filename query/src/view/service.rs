@@ -1,20 +1,18 @@
-//! Services and their operations with rate, errors and exact percentiles, from each span once.
+//! Services and their operations with rate, errors and percentiles, from each span once.
 //!
 //! A service's requests are its SERVER and CONSUMER spans, as on the map; an operation's are its spans of one kind.
 
-use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use datafusion::prelude::{col, lit};
 use serde::Serialize;
-use tracelake_model::column::SERVICE_NAME;
 use tracelake_model::{TenantId, TimeRange};
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::map::load::spans;
+use crate::map::minute::read::{Want, tally};
+use crate::map::minute::tally::{ServiceTally, Tally};
 use crate::map::parent::{CONSUMER, SERVER};
 use crate::map::red::{Percentiles, Red};
-use crate::map::span::{Detail, SpanSet};
 use crate::view::name::kind_name;
 
 /// Figures as answers name them.
@@ -49,8 +47,8 @@ pub(crate) struct Operation {
 
 /// The services with spans that start in `range`, by name.
 pub(crate) async fn services(engine: &Engine, tenant: &TenantId, range: TimeRange) -> Result<Vec<Service>, Error> {
-    let set = spans(engine, tenant, range, Detail::default(), None).await?;
-    Ok(off_thread(move || list_services(&set, range)).await)
+    let tally = tally(engine, tenant, range, Want::Services).await?;
+    Ok(off_thread(move || list_services(tally, range)).await)
 }
 
 /// The operations of one service: requests first, then by kind and number.
@@ -60,41 +58,28 @@ pub(crate) async fn operations(
     service: &str,
     range: TimeRange,
 ) -> Result<Vec<Operation>, Error> {
-    let detail = Detail { names: true, peers: false };
-    let only = col(SERVICE_NAME).eq(lit(service));
-    let set = spans(engine, tenant, range, detail, Some(only)).await?;
-    Ok(off_thread(move || list_operations(&set, range)).await)
+    let tally = tally(engine, tenant, range, Want::Operations(service)).await?;
+    Ok(off_thread(move || list_operations(tally, range)).await)
 }
 
-pub(crate) fn list_services(set: &SpanSet, range: TimeRange) -> Vec<Service> {
-    let mut by_service: BTreeMap<&str, (Red, u64)> = BTreeMap::new();
-    for span in &set.spans {
-        let (red, spans) = by_service.entry(set.services.get(span.link.service)).or_default();
-        *spans += 1;
-        if span.is_request() {
-            red.add(span.duration_ns, span.is_error());
-        }
-    }
-    let service = |(name, (red, spans)): (&str, (Red, u64))| Service {
-        name: name.to_owned(),
-        figures: figures(red, range),
-        spans,
+pub(crate) fn list_services(tally: Tally, range: TimeRange) -> Vec<Service> {
+    let service = |(name, service): (Arc<str>, ServiceTally)| Service {
+        name: name.to_string(),
+        figures: figures(service.red, range),
+        spans: service.spans,
     };
-    by_service.into_iter().map(service).collect()
+    tally.services.into_iter().map(service).collect()
 }
 
-fn list_operations(set: &SpanSet, range: TimeRange) -> Vec<Operation> {
-    let mut by_operation: HashMap<(u32, i8), Red> = HashMap::new();
-    for span in &set.spans {
-        by_operation.entry((span.name, span.link.kind)).or_default().add(span.duration_ns, span.is_error());
-    }
-    let mut found: Vec<((u32, i8), Red)> = by_operation.into_iter().collect();
+fn list_operations(tally: Tally, range: TimeRange) -> Vec<Operation> {
+    let found = tally.operations.into_iter().map(|((_, operation), red)| (operation, red));
+    let mut found: Vec<((Arc<str>, i8), Red)> = found.collect();
     found.sort_by_cached_key(|((name, kind), red)| {
         let answers = matches!(*kind, SERVER | CONSUMER);
-        (!answers, *kind, std::cmp::Reverse(red.count()), set.names.get(*name).to_string())
+        (!answers, *kind, std::cmp::Reverse(red.count()), Arc::clone(name))
     });
-    let operation = |((name, kind), red)| Operation {
-        name: set.names.get(name).to_string(),
+    let operation = |((name, kind), red): ((Arc<str>, i8), Red)| Operation {
+        name: name.to_string(),
         kind: kind_name(kind),
         figures: figures(red, range),
     };

@@ -8,6 +8,42 @@ use tracelake_model::UnixNano;
 
 use crate::part::trace_index::TraceIndex;
 
+/// Numbers of the first and the last commit that brought rows of a part. A commit's number is its version in the table's
+/// log and one; rows of which it is not known (older files, other writers) count as brought by the first commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Commits {
+    /// The number of the first.
+    pub first: u64,
+    /// The number of the last.
+    pub last: u64,
+}
+
+impl Commits {
+    /// Not known.
+    pub(crate) const UNKNOWN: Self = Self { first: 1, last: 1 };
+
+    /// The commit of a version alone.
+    pub(crate) fn of_version(version: u64) -> Self {
+        Self { first: version + 1, last: version + 1 }
+    }
+
+    /// From the first of both to the last of both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { first: self.first.min(other.first), last: self.last.max(other.last) }
+    }
+
+    /// As a commit notes them.
+    pub(crate) fn to_text(self) -> String {
+        format!("{}-{}", self.first, self.last)
+    }
+
+    /// Reads what [`Commits::to_text`] wrote.
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        let (first, last) = text.split_once('-')?;
+        Some(Self { first: first.parse().ok()?, last: last.parse().ok()? })
+    }
+}
+
 /// One Parquet file that is live in its table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -25,6 +61,8 @@ pub struct Part {
     pub date: String,
     /// When the newest of its rows were stored, by the millisecond; merging parts does not make rows younger.
     pub stored: UnixNano,
+    /// Which commits of the table brought its rows.
+    pub commits: Commits,
     /// XXH3-64 of the file; `None` where another program or an older version wrote it.
     pub checksum: Option<u64>,
 }

@@ -108,7 +108,7 @@ pub(crate) fn write(
             return Err(Error::Stopped);
         }
     }
-    writer.finish(part.stored).map(Some)
+    writer.finish(part.stored, part.commits).map(Some)
 }
 
 fn batch_rows(opened: &Opened) -> usize {

@@ -1,20 +1,22 @@
 //! Parts of one table and day become one that is in order: a merge of as many inputs, row by row.
 //!
 //! Memory is bounded: the inputs' share is named here, of the output one chunk and one row group are held. Span rows
-//! that are equal in all columns are written once; rows of other tables are all kept. Deliberately commits nothing.
+//! that are equal in all columns are written once, of tables that have generations only the newest of a minute is;
+//! rows of other tables are all kept. Deliberately commits nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{AsArray, BinaryArray, RecordBatch};
+use arrow::array::{AsArray, BinaryArray, Int64Array, RecordBatch};
 use arrow::compute::interleave_record_batch;
+use arrow::datatypes::Int64Type;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use tracelake_model::{Table, TenantId, UnixNano, column};
 
 use crate::error::Error;
 use crate::files::file::Files;
-use crate::part::file::{NewPart, Part};
+use crate::part::file::{Commits, NewPart, Part};
 use crate::part::input::{Input, Opened, Step};
 use crate::part::sort::{ORDER_KEY, Order};
 use crate::part::writer::PartWriter;
@@ -111,6 +113,7 @@ impl Merge {
     ) -> Result<NewPart, Failure> {
         let parts = self.parts();
         let stored = parts.iter().map(|part| part.stored).max().unwrap_or(UnixNano(0));
+        let commits = parts.iter().map(|part| part.commits).reduce(Commits::and).unwrap_or(Commits::UNKNOWN);
         let rows = usize::try_from(parts.iter().map(|part| part.rows).sum::<u64>()).unwrap_or(usize::MAX);
         let date = parts.first().map_or("", |part| part.date.as_str());
         let mut writer = PartWriter::create(files, tenant, self.table, date, rows).map_err(Failure::Output)?;
@@ -145,7 +148,7 @@ impl Merge {
             self.advance(number, &mut line)?;
         }
         self.write(&mut writer).map_err(Failure::Output)?;
-        writer.finish(stored).map_err(Failure::Output)
+        writer.finish(stored, commits).map_err(Failure::Output)
     }
 
     /// Moves an input to its next row and puts it in its place in the line; equal keys in the order of the inputs.
@@ -176,6 +179,8 @@ impl Merge {
         let mut chunk = std::mem::take(&mut self.chunk);
         if self.table == Table::Spans {
             drop_equal(&mut chunk)?;
+        } else if self.table.has_generations() {
+            drop_older(&mut chunk)?;
         }
         if !chunk.rows.is_empty() {
             let batches: Vec<&RecordBatch> = chunk.batches.iter().collect();
@@ -211,6 +216,33 @@ fn drop_equal(chunk: &mut Chunk) -> Result<(), Error> {
     }
     let mut at = again.into_iter();
     chunk.rows.retain(|_| !at.next().unwrap_or(false));
+    Ok(())
+}
+
+/// Leaves of the rows of one key, which is their minute, those of the greatest generation.
+fn drop_older(chunk: &mut Chunk) -> Result<(), Error> {
+    let column = |batch: &RecordBatch| {
+        let at = batch.schema().index_of(column::GENERATION)?;
+        Ok(batch.column(at).as_primitive::<Int64Type>().clone())
+    };
+    let generations = chunk.batches.iter().map(column).collect::<Result<Vec<Int64Array>, ArrowError>>()?;
+    let generation = |row: usize| {
+        let (batch, at) = chunk.rows[row];
+        generations[batch].value(at)
+    };
+    let mut newest = vec![i64::MIN; chunk.rows.len()];
+    let mut first = 0;
+    for row in 0..chunk.rows.len() {
+        first = if chunk.same[row] { first } else { row };
+        newest[first] = newest[first].max(generation(row));
+    }
+    let mut keep = Vec::with_capacity(chunk.rows.len());
+    for row in 0..chunk.rows.len() {
+        first = if chunk.same[row] { first } else { row };
+        keep.push(generation(row) == newest[first]);
+    }
+    let mut at = keep.into_iter();
+    chunk.rows.retain(|_| at.next().unwrap_or(true));
     Ok(())
 }
 

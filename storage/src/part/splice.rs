@@ -4,7 +4,7 @@
 //! Only ids are read: for the trace index, and because rows of a span that is stored twice may have to become one, which
 //! is a merge's work (`merge.rs`). Row groups stay in the order in which they were stored and each keeps its own order.
 //! Metric points are never spliced: their order brings the points of a series together only when it goes over the
-//! whole part. Deliberately commits nothing.
+//! whole part. Nor are rows that stand in generations, of which older ones go. Deliberately commits nothing.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::checksum;
 use crate::error::Error;
 use crate::files::file::{Chunks, Files};
-use crate::part::file::{NewPart, Part};
+use crate::part::file::{Commits, NewPart, Part};
 use crate::part::merge::Failure;
 use crate::part::sort::{GROUP_ORDER_KEY, Sorted};
 use crate::part::trace_index;
@@ -51,7 +51,7 @@ impl Splice {
         group_rows_min: u64,
     ) -> Result<Option<Self>, Failure> {
         let rows: u64 = parts.iter().map(|part| part.rows).sum();
-        if table == Table::Metrics || rows < group_rows_min * parts.len() as u64 {
+        if table == Table::Metrics || table.has_generations() || rows < group_rows_min * parts.len() as u64 {
             return Ok(None);
         }
         let schema = ArrowSchemaConverter::new().convert(&table.schema());
@@ -82,6 +82,7 @@ impl Splice {
         let parts = || self.parts.iter().map(|opened| opened.part.as_ref());
         let rows = usize::try_from(parts().map(|part| part.rows).sum::<u64>()).unwrap_or(usize::MAX);
         let stored = parts().map(|part| part.stored).max().unwrap_or(UnixNano(0));
+        let commits = parts().map(|part| part.commits).reduce(Commits::and).unwrap_or(Commits::UNKNOWN);
         let date = parts().next().map_or("", |part| part.date.as_str());
         let mut writer = PartWriter::create(files, tenant, self.table, date, rows).map_err(Failure::Output)?;
         for opened in &self.parts {
@@ -108,7 +109,7 @@ impl Splice {
                 }
             }
         }
-        writer.finish(stored).map(Some).map_err(Failure::Output)
+        writer.finish(stored, commits).map(Some).map_err(Failure::Output)
     }
 }
 

@@ -21,7 +21,7 @@ use crate::files::file::{Chunks, Draft, Files};
 use crate::name::unique;
 use crate::part::column::group::{Group, Groups};
 use crate::part::encoding::{self, ROW_GROUP_ROWS_MAX};
-use crate::part::file::{NewPart, Part};
+use crate::part::file::{Commits, NewPart, Part};
 use crate::part::sort::Keys;
 use crate::part::trace_index::{self, TraceIndex, TraceIndexBuilder};
 use crate::part::{sort, stats};
@@ -64,7 +64,8 @@ pub(crate) fn write_parts(
         writer.note_order(sort::ORDER_KEY);
         let places: Vec<_> = places.into_iter().map(|(batch, row)| (batch as usize, row as usize)).collect();
         writer.write(&batches, &places)?;
-        writer.finish(received)
+        // Which commit it will be stands in the commit.
+        writer.finish(received, Commits::UNKNOWN)
     };
     days.into_iter().map(write).collect()
 }
@@ -236,7 +237,7 @@ impl PartWriter {
     }
 
     /// Ends the file and makes it durable with its directory.
-    pub(crate) fn finish(mut self, stored: UnixNano) -> Result<NewPart, Error> {
+    pub(crate) fn finish(mut self, stored: UnixNano, commits: Commits) -> Result<NewPart, Error> {
         self.end_group()?;
         let traces = self.traces.take().map(TraceIndexBuilder::finish);
         if let Some(traces) = &traces {
@@ -257,6 +258,7 @@ impl PartWriter {
                 time_max: UnixNano(self.time_max),
                 date: self.date,
                 stored,
+                commits,
                 checksum,
             },
         })

@@ -18,9 +18,9 @@ use tracelake_model::{Table, UnixNano, column};
 use crate::checksum;
 use crate::error::Error;
 use crate::name::unique;
-use crate::part::file::{NewPart, Part};
+use crate::part::file::{Commits, NewPart, Part};
 use crate::table::entry;
-use crate::table::live::CHECKSUM_TAG;
+use crate::table::live::{CHECKSUM_TAG, COMMITS_TAG};
 
 /// How a table keeps what is past, as it promises to other writers too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,11 +65,12 @@ pub(crate) struct Commit<'a> {
     pub(crate) txns: &'a [(String, u64)],
 }
 
-/// A commit as the bytes of its entry; `actions` come first.
+/// A commit as the bytes of the entry of a version; `actions` come first.
 pub(crate) fn encode(
     table: &Location,
     mut actions: Vec<Action>,
     commit: &Commit<'_>,
+    version: u64,
     now: UnixNano,
 ) -> Result<bytes::Bytes, Error> {
     let millis = now.0.div_euclid(1_000_000);
@@ -110,7 +111,11 @@ pub(crate) fn encode(
             part.part.stored.0.div_euclid(1_000_000)
         }
     };
-    actions.extend(commit.added.iter().map(|part| Action::Add(add(part, data_change, stored(part)))));
+    let commits = |part: &NewPart| match commit.purpose {
+        Purpose::Append => Commits::of_version(version),
+        _ => part.part.commits,
+    };
+    actions.extend(commit.added.iter().map(|part| Action::Add(add(part, data_change, stored(part), commits(part)))));
     let txns = commit.txns.iter().map(|(id, version)| {
         let version = i64::try_from(*version).unwrap_or(i64::MAX);
         Transaction::new_with_last_update(id, version, Some(millis))
@@ -142,7 +147,9 @@ fn remove(part: &Part, data_change: bool, millis: i64) -> Remove {
     }
 }
 
-fn add(new: &NewPart, data_change: bool, stored_millis: i64) -> Add {
+fn add(new: &NewPart, data_change: bool, stored_millis: i64, commits: Commits) -> Add {
+    let mut tags = HashMap::from([(COMMITS_TAG.to_owned(), Some(commits.to_text()))]);
+    tags.extend(new.part.checksum.map(|sum| (CHECKSUM_TAG.to_owned(), Some(checksum::to_text(sum)))));
     Add {
         path: relative(&new.part),
         partition_values: partition(&new.part),
@@ -150,7 +157,7 @@ fn add(new: &NewPart, data_change: bool, stored_millis: i64) -> Add {
         modification_time: stored_millis,
         data_change,
         stats: Some(new.stats.clone()),
-        tags: new.part.checksum.map(|sum| HashMap::from([(CHECKSUM_TAG.to_owned(), Some(checksum::to_text(sum)))])),
+        tags: Some(tags),
         ..Add::default()
     }
 }

@@ -13,7 +13,7 @@ use tracelake_model::{UnixNano, column};
 
 use crate::checksum;
 use crate::error::Error;
-use crate::part::file::Part;
+use crate::part::file::{Commits, Part};
 use crate::table::entry::Line;
 
 /// When a part was committed (milliseconds) and its path: the order of parts, the same after every load.
@@ -24,6 +24,8 @@ const JUST_NOW_MILLIS: i64 = 60_000;
 
 /// The tag of a file's checksum in its `add`.
 pub(crate) const CHECKSUM_TAG: &str = "tracelake.xxh3";
+/// The tag of the commits that brought a file's rows in its `add`.
+pub(crate) const COMMITS_TAG: &str = "tracelake.commits";
 
 /// A file that no version from now on names, and that others may still read.
 #[derive(Clone, Debug)]
@@ -230,7 +232,7 @@ fn part(add: &Add, origin: Origin<'_>) -> Result<Part, Error> {
     let Some(rows) = stats.get("numRecords").and_then(Value::as_u64) else {
         return Err(damaged(format!("the file {:?} has no row count", add.path)));
     };
-    let tag = add.tags.as_ref().and_then(|tags| tags.get(CHECKSUM_TAG)?.as_ref());
+    let tag = |name: &str| add.tags.as_ref().and_then(|tags| tags.get(name)?.as_ref());
     Ok(Part {
         location,
         rows,
@@ -239,6 +241,7 @@ fn part(add: &Add, origin: Origin<'_>) -> Result<Part, Error> {
         time_max: UnixNano(time("maxValues").unwrap_or(i64::MAX)),
         date: add.partition_values.get(column::DATE).cloned().flatten().unwrap_or_default(),
         stored: UnixNano(add.modification_time.saturating_mul(1_000_000)),
-        checksum: tag.and_then(|tag| checksum::from_text(tag)),
+        commits: tag(COMMITS_TAG).and_then(|tag| Commits::from_text(tag)).unwrap_or(Commits::UNKNOWN),
+        checksum: tag(CHECKSUM_TAG).and_then(|tag| checksum::from_text(tag)),
     })
 }

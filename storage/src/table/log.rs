@@ -187,8 +187,8 @@ impl TableLog {
                 Ok(_) => {}
             }
         }
-        let entry = action::encode(&self.at, self.preamble(now)?, commit, now)?;
         let version = self.version.map_or(0, |version| version + 1);
+        let entry = action::encode(&self.at, self.preamble(now)?, commit, version, now)?;
         Ok(entry::put(self.files.as_ref(), &self.at, version, &entry)?.then_some(version))
     }
 

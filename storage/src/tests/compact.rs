@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arrow::array::{AsArray, DictionaryArray, RecordBatch};
-use arrow::datatypes::Int32Type;
+use arrow::array::{AsArray, DictionaryArray, Int64Array, RecordBatch};
+use arrow::datatypes::{Int32Type, Int64Type};
 use arrow::row::{RowConverter, SortField};
 use object_store::path::Path as Location;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -15,7 +15,7 @@ use tracelake_model::{Clock as _, ManualClock, Position, SystemClock, Table, Ten
 use crate::core::Core;
 use crate::files::file::Chunks;
 use crate::open;
-use crate::part::file::{NewPart, Part};
+use crate::part::file::{Commits, NewPart, Part};
 use crate::part::sample;
 use crate::part::sort::{ORDER_KEY, Order};
 use crate::part::writer::{PartWriter, write_parts};
@@ -79,6 +79,30 @@ fn every_table_keeps_its_rows_and_equal_spans_become_one() {
         let log = core.logs.read(&TenantId::default(), table).unwrap();
         assert_eq!((log.live(), log.flushed()), (parts, Position(8)), "{table} opened again");
     }
+}
+
+#[test]
+fn a_minutes_older_generations_go_with_a_merge_and_other_minutes_stay() {
+    let rig = Rig::new();
+    let (core, table) = (rig.core(), Table::ServiceEdges);
+    for generation in [3, 1, 8, 2, 8, 5, 4, 6] {
+        // Two rows of a minute that all have, one of a minute of its own.
+        let rows = sample::rows(table, &[60, 60, 60 * (generation + 10)], 7);
+        let place = rows.schema().index_of(column::GENERATION).unwrap();
+        let mut columns = rows.columns().to_vec();
+        columns[place] = Arc::new(Int64Array::from_value(generation, rows.num_rows()));
+        let rows = RecordBatch::try_new(rows.schema(), columns).unwrap();
+        let tenant = TenantId::default();
+        put(core, table, &write_parts(core.files.as_ref(), &tenant, table, &[rows], core.clock.now()).unwrap());
+    }
+    assert_eq!(compact(core), 1);
+    let mut found = Vec::new();
+    for batch in read(core, &live(core, table)[0]) {
+        let numbers = |name| batch.column_by_name(name).unwrap().as_primitive::<Int64Type>().values().to_vec();
+        found.extend(numbers(column::MINUTE_UNIX_NANO).into_iter().zip(numbers(column::GENERATION)));
+    }
+    let others = [1, 2, 3, 4, 5, 6, 8, 8].map(|generation| (60 * (generation + 10), generation));
+    assert_eq!(found, [vec![(60, 8); 4], others.to_vec()].concat());
 }
 
 fn check_order(table: Table, batches: &[RecordBatch]) {
@@ -391,7 +415,7 @@ fn a_part_that_cannot_be_merged_is_left_alone_and_the_others_are_merged() {
     writer.note_order(ORDER_KEY);
     let backwards: Vec<i64> = times(5000, 20, 1).into_iter().rev().collect();
     writer.write_all(&sample::rows(table, &backwards, 1)).unwrap();
-    put(core, table, &[writer.finish(START).unwrap()]);
+    put(core, table, &[writer.finish(START, Commits::UNKNOWN).unwrap()]);
     let want = content(core, table);
     let whole = core.files.read(&damaged).unwrap();
     core.files.replace(&damaged, &whole[..whole.len() / 2]).unwrap();

@@ -12,8 +12,17 @@ const REQUEST: u8 = 1;
 const DERIVED: u8 = 2;
 
 /// Numbers of tables on disk: places in this list, which only ever grows.
-const TABLES: [Table; 7] =
-    [Table::Spans, Table::Logs, Table::Metrics, Table::Audit, Table::Exceptions, Table::Alerts, Table::Notices];
+const TABLES: [Table; 9] = [
+    Table::Spans,
+    Table::Logs,
+    Table::Metrics,
+    Table::Audit,
+    Table::Exceptions,
+    Table::Alerts,
+    Table::Notices,
+    Table::ServiceEdges,
+    Table::ServiceMinutes,
+];
 const SIGNALS: [Signal; 4] = [Signal::Traces, Signal::Logs, Signal::Metrics, Signal::Audit];
 const CONTENT_TYPES: [ContentType; 2] = [ContentType::Protobuf, ContentType::Json];
 const ENCODINGS: [Encoding; 4] = [Encoding::Identity, Encoding::Gzip, Encoding::Zstd, Encoding::Deflate];

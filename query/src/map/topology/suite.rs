@@ -18,6 +18,7 @@ use super::system::{Sampling, System};
 use crate::fixture::batch;
 use crate::map::edge::edges;
 use crate::map::graph::{ServiceMap, draw, id};
+use crate::map::minute::tally::{Tally, name};
 use crate::map::span::{Detail, SpanSet};
 
 /// Random systems.
@@ -85,7 +86,7 @@ fn check(system: &System) -> Result<Checked, String> {
         (0..record.spans.len()).map(|span| record.is_sampled(span) && !rng.random_bool(system.lost)).collect();
     let expected = Expected::new(&record, &kept);
     let set = stored(&record, &kept, &mut rng);
-    let map = draw(&set, TimeRange::ALL, None);
+    let map = draw(Tally::of(&set, TimeRange::ALL), TimeRange::ALL, None);
     let mut faults = String::new();
     compare_nodes(&map, &expected, &mut faults);
     compare_edges(&map, &set, &expected, &mut faults);
@@ -237,7 +238,7 @@ fn compare_estimates(map: &ServiceMap, truth: &Expected, faults: &mut String) {
 fn calls(set: &SpanSet, range: TimeRange) -> BTreeMap<Key, Vec<Seen>> {
     let mut found: BTreeMap<Key, Vec<Seen>> = BTreeMap::new();
     for edge in edges(set, range) {
-        let key = (id(set, edge.source), id(set, edge.target), kind_name(&format!("{:?}", edge.kind)));
+        let key = (id(&name(set, edge.source)), id(&name(set, edge.target)), kind_name(&format!("{:?}", edge.kind)));
         let trace = |place: u32| u128::from_be_bytes(*set.traces.get(place)) as usize - 1;
         let calls = edge.calls.iter().map(|call| (call.duration_ns, call.error, trace(call.trace), call.start));
         let before = found.insert(key, calls.collect());

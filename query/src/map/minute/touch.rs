@@ -1,0 +1,181 @@
+//! Which minutes new spans change: those in which they start, and those of their relatives that were stored before.
+//!
+//! A new parent gives the calls below it another caller, wherever they are in time; a new child shows that a span was
+//! answered; a span that is stored again takes the place of its former self. Relatives are found by the trace index, and
+//! looked for only where minutes are kept that nothing else touches.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, RecordBatch};
+use futures::TryStreamExt;
+use tracelake_model::column::{DURATION_NS, PARENT_SPAN_ID, SPAN_ID, START_UNIX_NANO, TRACE_ID};
+use tracelake_model::{Table, UnixNano};
+use tracelake_storage::{Part, Snapshot};
+
+use crate::engine::{Engine, Scan};
+use crate::error::Error;
+use crate::map::near::is_near;
+use crate::map::parent::span_number;
+use crate::view::column::{binary, bytes_at, int};
+
+const COLUMNS: [&str; 5] = [TRACE_ID, SPAN_ID, PARENT_SPAN_ID, START_UNIX_NANO, DURATION_NS];
+
+/// What is known of a span here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Row {
+    trace: [u8; 16],
+    span: u64,
+    parent: u64,
+    start: i64,
+    end: i64,
+}
+
+/// What is asked: where the new spans are, and which minutes matter.
+pub(crate) struct Ask<'a> {
+    /// Holds the new spans alone, or more.
+    pub(crate) fresh: &'a Arc<Snapshot>,
+    /// Holds the spans that were stored before: parts alone.
+    pub(crate) before: &'a Snapshot,
+    /// Whether any of the minutes that start in a range are kept and not known to be touched.
+    pub(crate) matters: &'a (dyn Fn(Range<i64>) -> bool + Sync),
+}
+
+/// The minutes (their starts, Unix nanoseconds) that new spans touch.
+pub(crate) async fn touched(engine: &Engine, ask: &Ask<'_>) -> Result<BTreeSet<i64>, Error> {
+    let relatives = (ask.matters)(i64::MIN..i64::MAX);
+    let columns = if relatives { COLUMNS.to_vec() } else { vec![START_UNIX_NANO] };
+    let scan = Scan { columns, ..Scan::default() };
+    let (mut minutes, mut rows) = (BTreeSet::new(), Vec::new());
+    let mut stream = engine.rows_at(ask.fresh, Table::Spans, scan).await?;
+    while let Some(batch) = stream.try_next().await? {
+        note_minutes(&batch, &mut minutes);
+        if relatives {
+            push(&batch, &mut rows);
+        }
+    }
+    if rows.is_empty() {
+        return Ok(minutes);
+    }
+    let far = |part: &Part| (ask.matters)(part.time_min.minute().0..part.time_max.0.saturating_add(1));
+    let before = Arc::new(ask.before.narrowed(Table::Spans, false, far));
+    if before.parts(Table::Spans).is_empty() {
+        return Ok(minutes);
+    }
+    rows.sort_unstable();
+    let ids = rows.chunk_by(|a, b| a.trace == b.trace).map(|rows| rows[0].trace.to_vec()).collect();
+    let mut stored = Vec::new();
+    let mut stream = engine.rows_of_traces(&before, Table::Spans, ids, &COLUMNS).await?;
+    while let Some(batch) = stream.try_next().await? {
+        push(&batch, &mut stored);
+    }
+    stored.sort_unstable();
+    let by_trace: HashMap<[u8; 16], &[Row]> =
+        rows.chunk_by(|a, b| a.trace == b.trace).map(|rows| (rows[0].trace, rows)).collect();
+    for stored in stored.chunk_by(|a, b| a.trace == b.trace) {
+        if let Some(fresh) = by_trace.get(&stored[0].trace) {
+            touch(stored, fresh, &mut minutes);
+        }
+    }
+    Ok(minutes)
+}
+
+/// The minutes of stored spans of one trace that new ones of it touch.
+fn touch(stored: &[Row], fresh: &[Row], minutes: &mut BTreeSet<i64>) {
+    let mut changed: HashSet<u64> = fresh.iter().map(|row| row.span).collect();
+    let mut mark = |row: &Row| {
+        minutes.insert(UnixNano(row.start).minute().0);
+    };
+    stored.iter().filter(|row| changed.contains(&row.span)).for_each(&mut mark);
+    // What stands below a changed span may lead past it to another caller.
+    let mut below: HashMap<u64, Vec<&Row>> = HashMap::new();
+    stored.iter().filter(|row| row.parent != 0).for_each(|row| below.entry(row.parent).or_default().push(row));
+    let mut next: Vec<u64> = changed.iter().copied().collect();
+    while let Some(span) = next.pop() {
+        for row in below.remove(&span).unwrap_or_default() {
+            mark(row);
+            if changed.insert(row.span) {
+                next.push(row.span);
+            }
+        }
+    }
+    // What stands above is answered, as far as one follows the other.
+    let mut above: HashMap<u64, Vec<&Row>> = HashMap::new();
+    stored.iter().for_each(|row| above.entry(row.span).or_default().push(row));
+    let mut next: Vec<(u64, i64)> = fresh.iter().map(|row| (row.parent, row.start)).collect();
+    let mut seen: HashSet<(u64, i64)> = HashSet::new();
+    while let Some((parent, start)) = next.pop() {
+        let rows = above.get(&parent).into_iter().flatten();
+        for row in rows.filter(|row| is_near(start, row.start, row.end)) {
+            mark(row);
+            if seen.insert((row.span, row.start)) {
+                next.push((row.parent, row.start));
+            }
+        }
+    }
+}
+
+fn note_minutes(batch: &RecordBatch, minutes: &mut BTreeSet<i64>) {
+    let mut last = None;
+    for start in int(batch, START_UNIX_NANO).values() {
+        let minute = UnixNano(*start).minute().0;
+        if last != Some(minute) {
+            minutes.insert(minute);
+            last = Some(minute);
+        }
+    }
+}
+
+fn push(batch: &RecordBatch, rows: &mut Vec<Row>) {
+    let (trace, span, parent) = (binary(batch, TRACE_ID), binary(batch, SPAN_ID), binary(batch, PARENT_SPAN_ID));
+    let (start, duration) = (int(batch, START_UNIX_NANO), int(batch, DURATION_NS));
+    rows.reserve(trace.len());
+    for row in 0..batch.num_rows() {
+        let Ok(trace) = <[u8; 16]>::try_from(trace.value(row)) else { continue };
+        rows.push(Row {
+            trace,
+            span: span_number(span.value(row)),
+            parent: bytes_at(parent, row).map_or(0, span_number),
+            start: start.value(row),
+            end: start.value(row).saturating_add(duration.value(row)),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: i64 = 60_000_000_000;
+
+    /// Span, parent, minute of its start, minutes that it runs.
+    fn row((span, parent, minute, runs): (u64, u64, i64, i64)) -> Row {
+        Row { trace: [1; 16], span, parent, start: minute * MINUTE, end: (minute + runs) * MINUTE }
+    }
+
+    fn check(stored: &[(u64, u64, i64, i64)], fresh: &[(u64, u64, i64, i64)], expected: &[i64]) {
+        let rows = |rows: &[(u64, u64, i64, i64)]| rows.iter().copied().map(row).collect::<Vec<_>>();
+        let mut minutes = BTreeSet::new();
+        touch(&rows(stored), &rows(fresh), &mut minutes);
+        let found: Vec<i64> = minutes.into_iter().map(|minute| minute / MINUTE).collect();
+        assert_eq!(found, expected, "{stored:?}, then {fresh:?}");
+    }
+
+    #[test]
+    fn relatives_of_new_spans_are_touched_and_no_others() {
+        // A late parent: its children and what stands below them.
+        check(&[(3, 2, 7, 0), (4, 3, 9, 0), (5, 1, 8, 0)], &[(2, 1, 20, 0)], &[7, 9]);
+        check(&[(4, 3, 9, 0), (3, 2, 7, 0)], &[(2, 1, 20, 0)], &[7, 9]);
+        // A late child, while its parent ran and long after.
+        check(&[(1, 0, 5, 1)], &[(2, 1, 6, 0)], &[5]);
+        check(&[(1, 0, 5, 1)], &[(2, 1, 8, 0)], &[]);
+        check(&[(1, 0, 5, 1), (2, 1, 5, 1)], &[(3, 2, 6, 0)], &[5]);
+        check(&[(1, 0, 1, 1), (2, 1, 5, 1)], &[(3, 2, 6, 0)], &[5]);
+        // The same span again, elsewhere.
+        check(&[(1, 0, 5, 0)], &[(1, 0, 9, 0)], &[5]);
+        check(&[(1, 0, 5, 0), (2, 1, 6, 0)], &[(9, 0, 5, 0)], &[]);
+        // Spans that name each other end.
+        check(&[(1, 2, 5, 0), (2, 1, 6, 0)], &[(3, 2, 6, 0)], &[6]);
+    }
+}
