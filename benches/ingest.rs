@@ -131,17 +131,19 @@ async fn load(set: &Set, long: Duration, rules: &str) -> anyhow::Result<Load> {
     let begun = Instant::now();
     let full = closed_loop(&both, &set.source, SATURATING, |_| begun.elapsed() >= long).await;
     let rate = full.records() as f64 / begun.elapsed().as_secs_f64();
-    let full_peak_mb = server.peak_mb()?;
+    // With the merges that this brings.
     settle(&server).await?;
+    let full_peak_mb = server.peak_mb()?;
     server.forget_peak()?;
     let half = open_loop(&one, &set.source, rate / 2.0, long).await;
+    settle(&server).await?;
     let half_peak_mb = server.peak_mb()?;
     server.forget_peak()?;
     let begun = Instant::now();
     let over = open_loop(&both, &set.source, 2.0 * rate, long).await;
     let over_rate = over.records() as f64 / begun.elapsed().as_secs_f64();
-    let over_peak_mb = server.peak_mb()?;
     settle(&server).await?;
+    let over_peak_mb = server.peak_mb()?;
     let found = server.count(&client()?, set.table).await?;
     let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     Ok(Load {

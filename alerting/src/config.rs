@@ -57,7 +57,7 @@ impl Default for Config {
             external_url: None,
             dir: PathBuf::from("tracelake-data/alerting"),
             queue_requests_max: 256,
-            queue_bytes_max: 16 << 20,
+            queue_bytes_max: 8 << 20,
             notices_pending_max: 10_000,
             notices_kept_max: 10_000,
             groups_max: 10_000,

@@ -9,6 +9,9 @@ use model::Durable;
 use parking_lot::{Condvar, Mutex};
 use tracelake_model as model;
 
+/// Bytes that are taken out at a time, about: what was taken is held until the next is asked for.
+const TAKEN_BYTES: usize = 4 << 20;
+
 /// Requests on their way to matching.
 pub(crate) struct Queue {
     inner: Mutex<Inner>,
@@ -19,8 +22,10 @@ pub(crate) struct Queue {
 
 #[derive(Default)]
 struct Inner {
-    requests: VecDeque<Durable>,
+    requests: VecDeque<(Durable, usize)>,
+    /// Of these and of what was taken out last.
     bytes: usize,
+    taken_bytes: usize,
     closed: bool,
 }
 
@@ -50,19 +55,28 @@ impl Queue {
         }
         if !inner.closed {
             inner.bytes += bytes;
-            inner.requests.push_back(durable.clone());
+            inner.requests.push_back((durable.clone(), bytes));
             self.changed.notify_all();
         }
     }
 
-    /// Takes everything out, waiting up to `wait` for something to come.
+    /// Takes the oldest out, one at least, waiting up to `wait` for something to come. Those of the last time are done.
     pub(crate) fn take(&self, wait: Duration) -> Taken {
         let mut inner = self.inner.lock();
+        inner.bytes -= std::mem::take(&mut inner.taken_bytes);
+        self.changed.notify_all();
         if inner.requests.is_empty() && !inner.closed {
             self.changed.wait_for(&mut inner, wait);
         }
-        inner.bytes = 0;
-        let requests = inner.requests.drain(..).collect();
+        let mut requests = Vec::new();
+        while let Some((_, bytes)) = inner.requests.front()
+            && (requests.is_empty() || inner.taken_bytes + bytes <= TAKEN_BYTES)
+            && let Some((durable, bytes)) = inner.requests.pop_front()
+        {
+            inner.taken_bytes += bytes;
+            requests.push(durable);
+        }
+        // Room for requests, not for bytes yet.
         self.changed.notify_all();
         Taken { requests, closed: inner.closed }
     }

@@ -4,9 +4,9 @@
 //! memory than the limit; zstd windows are bounded likewise.
 
 use std::io::Read;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use http_body_util::BodyExt;
@@ -17,19 +17,26 @@ use crate::error::Error;
 
 /// A body that sends no byte for this long is given up.
 const IDLE: Duration = Duration::from_secs(30);
+/// What a body announced keeps room free for this long; then only what came does.
+const LATE: Duration = Duration::from_secs(5);
 /// An unwanted rest of a body is read and thrown away up to this much and this long, so that the sender reads its answer.
 const DRAIN_BYTES_MAX: u64 = 64 << 20;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
-/// Room made at once for a body that comes in pieces and says how long it is; more once more has come.
-const ROOM_MAX: u64 = 1 << 20;
 /// Bytes decompressed at a time.
 const CHUNK: usize = 32 << 10;
 /// RFC 8878 asks decoders to support windows of 8 MiB.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
-/// Reads a whole body of at most `limit` bytes. What is over is thrown away before the refusal.
-pub(crate) async fn read(mut body: Body, limit: u64, permit: &mut Permit) -> Result<Bytes, Error> {
-    let read = collect(&mut body, limit, permit).await;
+/// Reads a whole body of at most `limit` bytes. What is over is thrown away before the refusal. `size` is asked what the
+/// first bytes say of the whole body's size.
+pub(crate) async fn read(
+    mut body: Body,
+    limit: u64,
+    size: fn(&[u8]) -> Option<u64>,
+    permit: &mut Permit,
+) -> Result<Bytes, Error> {
+    let read = collect(&mut body, limit, size, permit).await;
+    permit.forget_announced();
     if matches!(read, Err(Error::TooLarge { .. } | Error::InFlight { .. } | Error::Share { .. })) {
         drain(body).await;
     }
@@ -51,32 +58,56 @@ pub(crate) async fn drain(mut body: Body) {
     let _ = tokio::time::timeout(DRAIN_TIME_MAX, all).await;
 }
 
-async fn collect(body: &mut Body, limit: u64, permit: &mut Permit) -> Result<Bytes, Error> {
-    let mut first = Bytes::new();
-    let mut joined = BytesMut::new();
-    let mut length = 0;
-    let announced = body.size_hint().exact().unwrap_or(0).min(limit).min(ROOM_MAX);
-    loop {
-        let next = tokio::time::timeout(IDLE, body.frame()).await.map_err(|_| Error::Stalled(IDLE.as_secs()))?;
-        let Some(frame) = next else { break };
-        let Ok(data) = frame.map_err(|error| Error::Body(error.to_string()))?.into_data() else { continue };
+async fn collect(
+    body: &mut Body,
+    limit: u64,
+    size: fn(&[u8]) -> Option<u64>,
+    permit: &mut Permit,
+) -> Result<Bytes, Error> {
+    let (mut first, mut joined, mut length) = (Bytes::new(), BytesMut::new(), 0);
+    let begun = Instant::now();
+    while let Some(data) = next(body, begun, permit).await? {
+        if length == 0
+            && permit.announced() == 0
+            && let Some(size) = size(&data).filter(|&size| size <= limit)
+        {
+            permit.announce(size)?;
+        }
         length += data.len() as u64;
         if length > limit {
             return Err(too_large(limit));
         }
+        let announced = permit.announced();
         permit.receive(data.len() as u64)?;
-        // Most bodies come in one piece, which is kept as it is.
+        // Small bodies come in one piece, which is kept as it is.
         if first.is_empty() && joined.is_empty() {
             first = data;
         } else {
             if joined.is_empty() {
-                joined.reserve(usize::try_from(announced.max(length)).unwrap_or(0));
+                // As large as it will be: a buffer that doubles holds up to twice what counts.
+                let room = first.len() as u64 + announced.max(data.len() as u64);
+                joined.reserve(usize::try_from(room).unwrap_or(0));
             }
             joined.extend_from_slice(&std::mem::take(&mut first));
             joined.extend_from_slice(&data);
         }
     }
     Ok(if joined.is_empty() { first } else { joined.freeze() })
+}
+
+/// The next bytes of a body, none of a frame that is no data; a sender that is late keeps no room for what it announced.
+async fn next(body: &mut Body, begun: Instant, permit: &mut Permit) -> Result<Option<Bytes>, Error> {
+    let next = match tokio::time::timeout(LATE.saturating_sub(begun.elapsed()), body.frame()).await {
+        Ok(next) => next,
+        Err(_) => {
+            permit.forget_announced();
+            let next = tokio::time::timeout(IDLE, body.frame()).await;
+            next.map_err(|_| Error::Stalled(IDLE.as_secs()))?
+        }
+    };
+    let Some(frame) = next else { return Ok(None) };
+    let frame = frame.map_err(|error| Error::Body(error.to_string()))?;
+    Ok(Some(frame.into_data().unwrap_or_default()))
 }
 
 /// Decompresses a payload to at most `limit` bytes. `grow` is told of bytes before they are kept and may refuse.
@@ -246,9 +277,37 @@ mod tests {
         let admission = Admission::new(Config { in_flight_bytes: 1000, ..Config::default() }, clock);
         let permit = || admission.permit(&TenantId::default(), None).expect("no rate");
         let mut held = permit();
-        let body = read(Body::from(vec![7; 10]), 10, &mut held).await.expect("fits");
+        let body = read(Body::from(vec![7; 10]), 10, |_| None, &mut held).await.expect("fits");
         assert_eq!((body.len(), admission.figures().in_flight), (10, 10));
-        let over = read(Body::from(vec![7; 11]), 10, &mut permit()).await;
+        let over = read(Body::from(vec![7; 11]), 10, |_| None, &mut permit()).await;
         assert!(matches!(over, Err(Error::TooLarge { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_tells_its_size_has_its_room_before_the_rest_comes_and_no_more_than_it() {
+        let clock = Arc::new(ManualClock::new(UnixNano(0)));
+        let admission = Admission::new(Config { in_flight_bytes: 1000, ..Config::default() }, clock);
+        let (send, receive) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(1);
+        let body = Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(receive));
+        let mut permit = admission.permit(&TenantId::default(), None).expect("no rate");
+        let reading = tokio::spawn(async move { (read(body, 900, |_| Some(800), &mut permit).await, permit) });
+        send.send(Ok(Bytes::from(vec![1; 5]))).await.expect("is read");
+        for _ in 0..10_000 {
+            if admission.figures().in_flight > 0 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(admission.figures().in_flight, 800, "as its first bytes say");
+        assert!(admission.permit(&TenantId::default(), Some(300)).is_err(), "refused before it is read");
+        for size in [395, 400] {
+            send.send(Ok(Bytes::from(vec![2; size]))).await.expect("is read");
+        }
+        drop(send);
+        let (read, permit) = reading.await.expect("no panic");
+        assert_eq!(read.expect("whole").len(), 800);
+        assert_eq!(admission.figures().in_flight, 800);
+        drop(permit);
+        assert_eq!(admission.figures().in_flight, 0);
     }
 }

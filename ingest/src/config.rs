@@ -11,7 +11,8 @@ use tracelake_model::{DecodeLimits, TenantId};
 pub struct Config {
     /// What shapes a decoded request: sizes, counts, nesting.
     pub limits: DecodeLimits,
-    /// Bytes of all requests being worked on at one time, as received and as decompressed; more are told to come back.
+    /// Bytes of all requests being worked on at one time, as announced or received, as decompressed, and as rows until
+    /// they are durable; more are told to come back.
     pub in_flight_bytes: u64,
     /// Bytes a second that each tenant may send, decompressed.
     pub tenant_rate: Rate,

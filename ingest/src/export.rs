@@ -112,6 +112,8 @@ impl Export {
 
     /// A permit for one more request of a tenant, which may announce its size.
     pub(crate) fn permit(&self, tenant: &TenantId, announced: Option<u64>) -> Result<Permit, Error> {
+        // A store that is full now says so before a body is read and decoded in vain.
+        self.sink.check().map_err(Error::Sink)?;
         self.admission.permit(tenant, announced)
     }
 
@@ -230,6 +232,7 @@ fn prepare(context: Context, inbound: Inbound, plain_bytes: &mut u64) -> Result<
     let mut plain = inflate(encoding, &payload, context.limits.request_bytes, |bytes| permit.inflate(bytes))?;
     *plain_bytes = plain.len() as u64;
     let mut untranslated = Refused::default();
+    let is_translated = translator.is_some();
     if let Some(translate) = translator {
         let Translated { otlp, refused } = translate(&context.limits, &plain)?;
         // What was sent goes before more is made of it, so that only growth is held besides.
@@ -239,9 +242,14 @@ fn prepare(context: Context, inbound: Inbound, plain_bytes: &mut u64) -> Result<
     }
     let Decoded { batches, mut refused, timed } = decode::decode(context, &plain)?;
     refused.merge(untranslated);
+    let hash = timed.then(|| hash(&tenant, context.signal, &plain));
+    drop(plain);
+    // What was translated is kept as it is now.
+    let rows_bytes = batches.iter().map(tracelake_model::Batch::memory_bytes).sum();
+    permit.decode(rows_bytes, is_translated);
     let rows = |batch: &tracelake_model::Batch| u32::try_from(batch.row_count()).unwrap_or(u32::MAX);
     let header = Header {
-        hash: timed.then(|| hash(&tenant, context.signal, &plain)),
+        hash,
         tenant,
         signal: context.signal,
         content_type,

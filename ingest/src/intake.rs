@@ -48,7 +48,7 @@ pub(crate) async fn receive<T>(
             return Err(error);
         }
     };
-    let payload = body::read(body, limit, &mut permit).await?;
+    let payload = body::read(body, limit, |_| None, &mut permit).await?;
     Ok((spoken, Received { encoding, payload, permit }))
 }
 

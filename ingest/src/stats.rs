@@ -170,7 +170,7 @@ impl Stats {
             [
                 (
                     "tracelake_ingest_in_flight_bytes",
-                    "Bytes of requests being worked on, as received and as decompressed.",
+                    "Bytes of requests being worked on: as announced or received, as decompressed, as rows until they are durable.",
                     in_flight,
                 ),
                 ("tracelake_ingest_drain_bytes_per_second", "How fast bytes in flight leave, as last measured.", drain),

@@ -75,6 +75,10 @@ pub trait Sink: Send + Sync {
     /// Appends one payload and all the rows it decoded to, atomically; returns when it is on disk, or as near to it as
     /// its tenant chose.
     async fn append(&self, request: Request) -> Result<Receipt, Refusal>;
+    /// Why any append would be refused now, whatever it holds: for doors, before they read and decode a body in vain.
+    fn check(&self) -> Result<(), Refusal> {
+        Ok(())
+    }
     /// Appends derived rows once by their source position; never shown to taps.
     async fn append_derived(&self, derived: Derived) -> Result<Receipt, Refusal>;
     /// The stream's last durable position for a tenant; 0 when it never wrote.

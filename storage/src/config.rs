@@ -59,6 +59,8 @@ pub struct Config {
     pub group_bytes_max: u64,
     /// Durable requests that wait for slow taps in memory; beyond, taps read them from the log again.
     pub feed_requests_max: usize,
+    /// Bytes of rows that wait for taps in memory; beyond it taps read from the log.
+    pub feed_bytes_max: u64,
     /// How long rows of a table stay after they were stored; tables that are not here keep theirs.
     pub retention: BTreeMap<Table, Duration>,
     /// Share of the disk's space, without what others use, that tables may take; beyond, the oldest parts go. 1 never
@@ -90,12 +92,13 @@ impl Default for Config {
             flush_interval: Duration::from_secs(10),
             dedup_window: Duration::from_secs(600),
             dedup_hashes_max: 1_000_000,
-            tail_bytes: 32 << 20,
+            tail_bytes: 24 << 20,
             wal_segment_bytes: 32 << 20,
             wal_bytes_max: 1 << 30,
             queue_bytes_max: 16 << 20,
             group_bytes_max: 8 << 20,
             feed_requests_max: 1024,
+            feed_bytes_max: 16 << 20,
             retention: BTreeMap::new(),
             disk_share: 0.8,
             trace_index_bytes: 64 << 20,
@@ -132,6 +135,7 @@ impl Config {
             (self.queue_bytes_max == 0, "queue_bytes_max must be at least 1"),
             (self.group_bytes_max == 0, "group_bytes_max must be at least 1"),
             (self.feed_requests_max == 0, "feed_requests_max must be at least 1"),
+            (self.feed_bytes_max == 0, "feed_bytes_max must be at least 1"),
             (
                 self.retention.values().any(|age| *age < Duration::from_secs(60)),
                 "retention of a table must be at least 1m",

@@ -12,6 +12,9 @@ use std::sync::Arc;
 use parking_lot::{Condvar, Mutex};
 use tracelake_model::{Durable, Position, Tap};
 
+/// Bytes that are handed to taps at a time, about: what is handed out is held until taps have seen all of it.
+const HANDED_BYTES: u64 = 1 << 20;
+
 /// A tap and where its work begins.
 struct Attached {
     tap: Arc<dyn Tap>,
@@ -32,7 +35,9 @@ struct Waiting {
     /// Written, not durable; the log's writer syncs before there are too many.
     held: VecDeque<(Durable, u64)>,
     queue: VecDeque<(Durable, u64)>,
+    /// Of the queue and of what was handed out last.
     bytes: u64,
+    handed_bytes: u64,
     missed: Option<RangeInclusive<u64>>,
     stopped: bool,
     delivered: u64,
@@ -110,9 +115,18 @@ impl Feed {
         while wait && state.queue.is_empty() && state.missed.is_none() && !state.stopped {
             self.ready.wait(&mut state);
         }
-        if !state.queue.is_empty() {
-            state.bytes = 0;
-            return Some(Job::Live(state.queue.drain(..).map(|(durable, _)| durable).collect()));
+        // Whoever asks has delivered what it got before.
+        state.bytes -= std::mem::take(&mut state.handed_bytes);
+        let mut handed = Vec::new();
+        while let Some((_, bytes)) = state.queue.front()
+            && (handed.is_empty() || state.handed_bytes + bytes <= HANDED_BYTES)
+            && let Some((durable, bytes)) = state.queue.pop_front()
+        {
+            state.handed_bytes += bytes;
+            handed.push(durable);
+        }
+        if !handed.is_empty() {
+            return Some(Job::Live(handed));
         }
         // After a stop the log keeps what is missed for the next start.
         if state.stopped { None } else { state.missed.take().map(Job::Missed) }

@@ -90,7 +90,7 @@ fn open_as_it_is(config: Config, seams: &Seams) -> Result<Core, Error> {
         .map_err(Error::io("list", &wal_dir))?;
     Ok(Core {
         writer: Mutex::new(Writer::new(ids.current(), Arc::clone(&segments), next, config.durability_interval)),
-        feed: Feed::new(config.feed_requests_max, config.tail_bytes),
+        feed: Feed::new(config.feed_requests_max, config.feed_bytes_max),
         queue: Queue::default(),
         gathering: GatherSignal::default(),
         tail: Mutex::new(tail),

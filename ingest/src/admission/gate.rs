@@ -45,12 +45,16 @@ struct Tenant {
     booked: UnixNano,
 }
 
-/// Bytes held by one request.
+/// Bytes held by one request: its body from the moment its size is known, decompressed bytes while they are decoded,
+/// then its rows until they are durable.
 #[derive(Debug)]
 pub(crate) struct Permit {
     admission: Arc<Admission>,
     tenant: TenantId,
     held: u64,
+    /// Of them, what was announced and did not arrive yet.
+    announced: u64,
+    received: u64,
     plain: u64,
     charged: u64,
     refused: bool,
@@ -82,8 +86,8 @@ impl Admission {
         Figures { in_flight: state.held, drain: state.drain.per_second(now).unwrap_or(0), waiting }
     }
 
-    /// A permit for one more request, which holds nothing yet; or a refusal before any byte is read: of a tenant beyond
-    /// its rate, or of an announced size that has no room now.
+    /// A permit for one more request, which holds what it announces; or a refusal before any byte is read: of a tenant
+    /// beyond its rate, or of an announced size that has no room now.
     pub(crate) fn permit(self: &Arc<Self>, tenant: &TenantId, announced: Option<u64>) -> Result<Permit, Error> {
         let now = self.clock.now();
         let mut state = self.lock();
@@ -98,9 +102,11 @@ impl Admission {
             return Err(Error::Rate { bytes_per_second: bucket.allowance().rate, retry_after });
         }
         known.permits += 1;
+        let held = announced.unwrap_or(0);
+        state.take(tenant, held, now);
         drop(state);
-        let admission = Arc::clone(self);
-        Ok(Permit { admission, tenant: tenant.clone(), held: 0, plain: 0, charged: 0, refused: false })
+        let (admission, tenant) = (Arc::clone(self), tenant.clone());
+        Ok(Permit { admission, tenant, held, announced: held, received: 0, plain: 0, charged: 0, refused: false })
     }
 
     fn allowance(&self, tenant: &TenantId) -> Option<Allowance> {
@@ -126,6 +132,26 @@ impl State {
 
     fn tenant(&mut self, tenant: &TenantId) -> &mut Tenant {
         self.tenants.entry(tenant.clone()).or_default()
+    }
+
+    /// Holds bytes that have room.
+    fn take(&mut self, tenant: &TenantId, bytes: u64, now: UnixNano) {
+        if bytes == 0 {
+            return;
+        }
+        if self.held == 0 {
+            self.drain.begin(now);
+        }
+        self.held = self.held.saturating_add(bytes);
+        let known = self.tenant(tenant);
+        known.held = known.held.saturating_add(bytes);
+    }
+
+    /// Lets bytes go that nobody waited for.
+    fn give_back(&mut self, tenant: &TenantId, bytes: u64) {
+        self.held = self.held.saturating_sub(bytes);
+        let known = self.tenant(tenant);
+        known.held = known.held.saturating_sub(bytes);
     }
 
     /// Whether `bytes` more have room for a request of `tenant` that holds `own`. A refusal makes the tenant wait.
@@ -185,16 +211,52 @@ impl Tenant {
 }
 
 impl Permit {
-    /// Holds `bytes` more that arrived, or says to come back.
+    /// Holds the bytes of a body whose size was told only now, or says to come back.
+    pub(crate) fn announce(&mut self, bytes: u64) -> Result<(), Error> {
+        self.hold(bytes, self.charged)?;
+        self.announced = self.announced.saturating_add(bytes);
+        Ok(())
+    }
+
+    /// Bytes that were announced and did not arrive yet.
+    pub(crate) fn announced(&self) -> u64 {
+        self.announced
+    }
+
+    /// Counts `bytes` that arrived, and holds those that were not announced, or says to come back.
     pub(crate) fn receive(&mut self, bytes: u64) -> Result<(), Error> {
-        let total = self.held.saturating_add(bytes);
-        self.hold(bytes, total)
+        let expected = bytes.min(self.announced);
+        self.announced -= expected;
+        self.received = self.received.saturating_add(bytes);
+        self.hold(bytes - expected, self.received)
+    }
+
+    /// What was announced and did not come is held no longer: a sender that is slow, or that announced too much, keeps
+    /// nobody else out. What comes later counts as it comes.
+    pub(crate) fn forget_announced(&mut self) {
+        let bytes = std::mem::take(&mut self.announced);
+        if bytes == 0 {
+            return;
+        }
+        self.held -= bytes;
+        self.admission.lock().give_back(&self.tenant, bytes);
     }
 
     /// Holds `bytes` more that were decompressed, or says to come back. A rate counts the larger of both forms.
     pub(crate) fn inflate(&mut self, bytes: u64) -> Result<(), Error> {
         self.plain = self.plain.saturating_add(bytes);
         self.hold(bytes, self.plain)
+    }
+
+    /// Decompressed bytes gave way to rows of so many, or stay beside them. Rows are held whatever the limit is, since the
+    /// work is done: who comes next is refused instead.
+    pub(crate) fn decode(&mut self, rows_bytes: u64, plain_stays: bool) {
+        let plain = if plain_stays { 0 } else { std::mem::take(&mut self.plain) };
+        let now = self.admission.clock.now();
+        let mut state = self.admission.lock();
+        state.give_back(&self.tenant, plain);
+        state.take(&self.tenant, rows_bytes, now);
+        self.held = self.held.saturating_sub(plain).saturating_add(rows_bytes);
     }
 
     /// The sender was told to send it again: it shall not be charged twice.
@@ -210,19 +272,17 @@ impl Permit {
     fn hold(&mut self, bytes: u64, charge: u64) -> Result<(), Error> {
         let now = self.admission.clock.now();
         let mut state = self.admission.lock();
-        if let Err(error) = state.room(&self.tenant, self.held, bytes, self.admission.config.in_flight_bytes, now) {
+        // What was announced has its room.
+        if bytes > 0
+            && let Err(error) = state.room(&self.tenant, self.held, bytes, self.admission.config.in_flight_bytes, now)
+        {
             drop(state);
             self.refund();
             return Err(error);
         }
-        if state.held == 0 {
-            state.drain.begin(now);
-        }
-        state.held = state.held.saturating_add(bytes);
-        let known = state.tenant(&self.tenant);
-        known.held = known.held.saturating_add(bytes);
+        state.take(&self.tenant, bytes, now);
         self.held = self.held.saturating_add(bytes);
-        if let Some(bucket) = &mut known.bucket {
+        if let Some(bucket) = &mut state.tenant(&self.tenant).bucket {
             bucket.take(charge.saturating_sub(self.charged), now);
             self.charged = self.charged.max(charge);
         }

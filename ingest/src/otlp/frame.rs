@@ -11,6 +11,12 @@ use crate::error::Error;
 /// Bytes in front of a message.
 pub(crate) const PREFIX: usize = 5;
 
+/// How many bytes a body has, its prefix says; `None` where that is not whole.
+pub(crate) fn size(first: &[u8]) -> Option<u64> {
+    let length = first.get(1..PREFIX)?.iter().fold(0, |length, byte| length << 8 | u64::from(*byte));
+    Some(length + PREFIX as u64)
+}
+
 /// Takes the one message out of a request's body. `declared` is the request's `grpc-encoding`.
 pub(crate) fn read(mut body: Bytes, declared: Option<Encoding>) -> Result<(Encoding, Bytes), Error> {
     if body.is_empty() {
@@ -66,6 +72,7 @@ mod tests {
         check(&[0, 0, 0], None, None);
         check(&[0, 0, 0, 0, 2, 9], None, None);
         check(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0], None, None);
+        assert_eq!((size(&[0, 0, 1, 2, 3, 9]), size(&[0, 0, 1, 2])), (Some(0x010203 + 5), None));
         assert_eq!(read(write(b"answer"), None).ok(), Some((Encoding::Identity, Bytes::from("answer"))));
     }
 }

@@ -156,7 +156,8 @@ async fn receive(export: &Export, caller: &Caller, request: Request) -> Result<R
         }
     };
     let limit = export.request_bytes();
-    let framed = body::read(body, limit + frame::PREFIX as u64, &mut permit).await.map_err(|error| match error {
+    let framed = body::read(body, limit + frame::PREFIX as u64, frame::size, &mut permit).await;
+    let framed = framed.map_err(|error| match error {
         // The prefix of the frame is not part of the limit that the sender is told.
         Error::TooLarge { what, setting, .. } => Error::TooLarge { what, limit, setting },
         other => other,

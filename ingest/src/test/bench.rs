@@ -24,11 +24,17 @@ pub(crate) const NOW: UnixNano = UnixNano(1_700_000_000_000_000_000);
 pub(crate) struct Recorder {
     requests: Mutex<Vec<Request>>,
     refusal: Mutex<Option<Refusal>>,
+    full: Mutex<Option<Refusal>>,
 }
 
 impl Recorder {
     pub(crate) fn refuse(&self, refusal: Refusal) {
         *self.refusal.lock().expect("not poisoned") = Some(refusal);
+    }
+
+    /// Says from now on that it takes nothing, before it is given anything.
+    pub(crate) fn fill(&self, refusal: Refusal) {
+        *self.full.lock().expect("not poisoned") = Some(refusal);
     }
 
     pub(crate) fn requests(&self) -> Vec<Request> {
@@ -49,6 +55,10 @@ impl Sink for Recorder {
             requests.push(request);
         }
         Ok(Receipt { position: Position(requests.len() as u64), duplicate })
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        self.full.lock().expect("not poisoned").clone().map_or(Ok(()), Err)
     }
 
     async fn append_derived(&self, _derived: Derived) -> Result<Receipt, Refusal> {

@@ -208,6 +208,17 @@ async fn a_refusal_of_the_sink_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_store_that_is_full_says_when_before_a_body_is_looked_at() {
+    let (ingest, sink) = wing(Config::default());
+    let (fault, retry_after) = (Fault::Overloaded, Some(Duration::from_secs(2)));
+    sink.fill(Refusal { fault, detail: "rows in memory wait to be flushed".to_owned(), retry_after });
+    let router = ingest.http_router().layer(Extension(caller()));
+    let broken = Send { path: "/v1/traces", headers: &[PROTOBUF], body: Bytes::from("not protobuf") };
+    let answer = through(&router, broken).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, "2"));
+}
+
+#[tokio::test]
 async fn too_much_in_flight_is_429() {
     let (ingest, _) = wing(Config { in_flight_bytes: 100, ..Config::default() });
     let router = ingest.http_router().layer(Extension(caller()));

@@ -209,3 +209,37 @@ fn tenants_that_rest_are_forgotten() {
         drop(holding(&admission, "free", 1000));
     }
 }
+
+#[test]
+fn what_is_announced_is_held_before_it_comes_and_no_longer_once_its_sender_is_late() {
+    let (admission, _) = room(100);
+    let mut first = admission.permit(&tenant("a"), Some(60)).expect("has room");
+    assert_eq!((admission.figures().in_flight, first.announced()), (60, 60));
+    assert!(matches!(admission.permit(&tenant("a"), Some(41)), Err(Error::InFlight { .. })), "before a byte came");
+    first.receive(10).expect("has its room");
+    assert_eq!((admission.figures().in_flight, first.announced()), (60, 50));
+    first.forget_announced();
+    assert_eq!((admission.figures().in_flight, first.announced()), (10, 0));
+    let mut second = admission.permit(&tenant("a"), None).expect("no rate");
+    second.announce(85).expect("has room");
+    assert!(matches!(first.receive(6), Err(Error::InFlight { .. })), "what comes late finds no room");
+    drop(first);
+    second.receive(90).expect("more than was announced, with room");
+    assert_eq!(admission.figures().in_flight, 90);
+    drop(second);
+    assert_eq!(admission.figures().in_flight, 0);
+}
+
+#[test]
+fn rows_are_held_until_they_are_durable_whatever_the_limit() {
+    let (admission, _) = room(100);
+    let mut permit = holding(&admission, "a", 50);
+    let _other = holding(&admission, "a", 20);
+    permit.inflate(30).expect("has room");
+    assert_eq!(admission.figures().in_flight, 100);
+    permit.decode(90, false);
+    assert_eq!(admission.figures().in_flight, 160, "rows in the place of decompressed bytes");
+    assert!(matches!(admission.permit(&tenant("a"), Some(1)), Err(Error::InFlight { .. })));
+    drop(permit);
+    assert_eq!(admission.figures().in_flight, 20);
+}
