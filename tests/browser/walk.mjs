@@ -63,6 +63,24 @@ async function walk(colorScheme) {
   await keep(page, `map-selected-${colorScheme}`);
   await checkAccess(page, `map ${colorScheme}`);
 
+  // Nothing was there an hour ago, so everything is new; then back in time by a step, and live again.
+  await panel.getByRole('button', { name: 'Close details' }).click();
+  await page.getByTestId('compare').selectOption('before');
+  const changes = page.getByTestId('changes');
+  await changes.getByText('checkout').first().waitFor();
+  must((await changes.innerText()).includes('new'), 'the comparison names nothing new');
+  await keep(page, `map-compared-${colorScheme}`);
+  await checkAccess(page, `map compared ${colorScheme}`);
+  await page.getByTestId('compare').selectOption('');
+  await page.getByTestId('timeline').focus();
+  await page.keyboard.press('ArrowLeft');
+  await page.waitForURL(/start=/);
+  await keep(page, `map-earlier-${colorScheme}`);
+  await page.getByRole('button', { name: 'Live' }).click();
+  await page.waitForURL(address => !address.searchParams.has('start'));
+  await clickOnMap(page, 'checkout');
+  await panel.waitFor();
+
   await panel.getByRole('link', { name: 'Traces', exact: true }).click();
   const row = page.getByTestId('trace-row').first();
   await row.waitFor();

@@ -10,22 +10,45 @@ export interface Percentiles {
   p99_ms: number | null;
 }
 
-export interface MapNode extends Percentiles {
-  id: string;
-  name: string;
-  kind: NodeKind;
-  requests: number;
+/** How something differs from the range it is compared with. */
+export type Change = 'new' | 'gone' | 'failing' | 'slower' | 'same';
+
+/** Figures in the range that is compared with. */
+export interface Before extends Percentiles {
+  calls: number;
   errors: number;
   rate: number;
   error_rate: number;
 }
 
-export interface MapEdge extends Percentiles {
+/** Only where two ranges are compared; `before` is null for what is new. */
+export interface Compared {
+  change?: Change;
+  before?: Before | null;
+}
+
+export interface MapNode extends Percentiles, Compared {
+  id: string;
+  name: string;
+  kind: NodeKind;
+  requests: number;
+  errors: number;
+  /** What the stored ones stand for, where senders sample. */
+  requests_estimated?: number;
+  errors_estimated?: number;
+  rate: number;
+  error_rate: number;
+}
+
+export interface MapEdge extends Percentiles, Compared {
   source: string;
   target: string;
   kind: EdgeKind;
   calls: number;
   errors: number;
+  /** What the stored ones stand for, where senders sample. */
+  calls_estimated?: number;
+  errors_estimated?: number;
   error_rate: number;
   rate: number;
   inferred: boolean;
@@ -35,6 +58,12 @@ export interface MapEdge extends Percentiles {
 export interface ServiceMap {
   start: string;
   end: string;
+  /** Percentiles differ from the exact ones by at most this share of them. */
+  bound?: number;
+  /** The second range, where two are compared. */
+  compare?: { start: string; end: string };
+  /** What is missing because files are damaged. */
+  warnings?: string[];
   nodes: MapNode[];
   edges: MapEdge[];
 }

@@ -109,7 +109,11 @@ async function get<T>(path: string, query: Query, signal?: AbortSignal): Promise
 
 const id = encodeURIComponent;
 
-export const serviceMap = (query: Query, signal?: AbortSignal) => get<ServiceMap>('/api/v1/service-map', query, signal);
+/** The map of a range; with `than` also what differs from that earlier range (milliseconds). */
+export const serviceMap = (query: Query, than: { start: number; end: number } | null, signal?: AbortSignal) => {
+  const compare = than && { compare_start: new Date(than.start).toISOString(), compare_end: new Date(than.end).toISOString() };
+  return get<ServiceMap>('/api/v1/service-map', { ...query, ...compare }, signal);
+};
 export const services = (query: Query, signal?: AbortSignal) => get<{ services: Service[] }>('/api/v1/services', query, signal);
 export const operations = (service: string, query: Query, signal?: AbortSignal) =>
   get<{ operations: Operation[] }>(`/api/v1/services/${id(service)}/operations`, query, signal);

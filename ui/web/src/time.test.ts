@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Zone, ago, bounds, lengthText, parseInstant, parseLength, rangeName } from './time';
+import { Zone, ago, bounds, lengthText, parseInstant, parseLength, rangeName, earlier, slideOf, slideTo } from './time';
 
 describe('ranges', () => {
   test('both ends of a range are what the API is asked for', () => {
@@ -47,4 +47,38 @@ test('ages are words, and the future is now', () => {
   expect(ago(0, 30_000)).toBe('30 s ago');
   expect(ago(10_000, 0)).toBe('now');
   expect(ago(0, 7_200_000)).toBe('2 h ago');
+});
+
+describe('earlier', () => {
+  const now = Date.parse('2026-11-21T12:00:00Z');
+  const hour = 3_600_000;
+  test('is the same range, so much before', () => {
+    expect(earlier('before', { kind: 'last', ms: hour }, now)).toEqual({ start: now - 2 * hour, end: now - hour });
+    expect(earlier('day', { kind: 'last', ms: hour }, now)).toEqual({ start: now - 25 * hour, end: now - 24 * hour });
+    expect(earlier('week', { kind: 'absolute', start: 7 * 24 * hour, end: 8 * 24 * hour }, now)).toEqual({ start: 0, end: 24 * hour });
+  });
+  test('is none without a comparison, or for all time', () => {
+    expect(earlier('', { kind: 'last', ms: hour }, now)).toBeNull();
+    expect(earlier('month', { kind: 'last', ms: hour }, now)).toBeNull();
+    expect(earlier('before', { kind: 'all' }, now)).toBeNull();
+  });
+});
+
+describe('slideOf and slideTo', () => {
+  const now = 1_000_000_000_000;
+  const hour = 3_600_000;
+  test('reaches back a day for an hour, and as far as the range lies', () => {
+    const slide = slideOf({ kind: 'last', ms: hour }, now)!;
+    expect(slide).toEqual({ window: { start: now - hour, end: now }, from: now - 24 * hour, step: hour / 4 });
+    const old = slideOf({ kind: 'absolute', start: now - 100 * hour, end: now - 99 * hour }, now)!;
+    expect(old.from).toBe(now - 101 * hour);
+    expect(slideOf({ kind: 'all' }, now)).toBeNull();
+  });
+  test('keeps the length, and goes on with the clock at the right end', () => {
+    const slide = slideOf({ kind: 'last', ms: hour }, now)!;
+    expect(slideTo(slide, now - 3 * hour, now)).toEqual({ kind: 'absolute', start: now - 4 * hour, end: now - 3 * hour });
+    expect(slideTo(slide, now - 1, now)).toEqual({ kind: 'last', ms: hour });
+    expect(slideTo(slide, now + hour, now)).toEqual({ kind: 'last', ms: hour });
+    expect(slideTo(slide, 0, now)).toEqual({ kind: 'absolute', start: now - 24 * hour, end: now - 23 * hour });
+  });
 });

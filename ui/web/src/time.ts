@@ -41,6 +41,49 @@ export function bounds(range: Range, nowMs: number): { start: string; end: strin
   return { start: new Date(span.start).toISOString(), end: new Date(span.end).toISOString() };
 }
 
+/** What a range can be compared with: itself, so much earlier; null is its own length. */
+export const COMPARISONS: { name: string; label: string; ms: number | null }[] = [
+  { name: 'before', label: 'the time just before', ms: null },
+  { name: 'day', label: 'a day earlier', ms: DAY },
+  { name: 'week', label: 'a week earlier', ms: 7 * DAY },
+];
+
+/** The earlier range of a comparison; null without one, and for all time, which has nothing before it. */
+export function earlier(name: string, range: Range, nowMs: number): Span | null {
+  const comparison = COMPARISONS.find((offer) => offer.name === name);
+  if (!comparison || range.kind === 'all') return null;
+  const span = resolve(range, nowMs);
+  const by = comparison.ms ?? span.end - span.start;
+  return { start: span.start - by, end: span.end - by };
+}
+
+/** A slider over the past: where its window stands, how far it can go, and how far one step takes it. */
+export interface Slide {
+  window: Span;
+  /** The earliest instant on the slider; the latest is now. */
+  from: number;
+  step: number;
+}
+
+const REACH_LENGTHS = 24;
+
+/** The slider of a range: a day of 24 hours for an hour, more where the range lies further back; null for all time. */
+export function slideOf(range: Range, nowMs: number): Slide | null {
+  if (range.kind === 'all') return null;
+  const window = resolve(range, nowMs);
+  const length = window.end - window.start;
+  const reach = Math.max(REACH_LENGTHS * length, nowMs - window.start + length);
+  return { window, from: nowMs - reach, step: Math.max(1000, length / 4) };
+}
+
+/** The range of the same length that ends at an instant; at now, or past it, one that goes on with the clock. */
+export function slideTo(slide: Slide, endMs: number, nowMs: number): Range {
+  const length = slide.window.end - slide.window.start;
+  if (endMs > nowMs - slide.step / 2) return { kind: 'last', ms: length };
+  const end = Math.round(Math.max(endMs, slide.from + length));
+  return { kind: 'absolute', start: end - length, end };
+}
+
 /** A range's name: the preset's, or its length. */
 export function rangeName(range: Range): string {
   if (range.kind === 'all') return 'All time';

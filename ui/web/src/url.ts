@@ -4,7 +4,7 @@ import { DEFAULT_RANGE, lengthText, parseInstant, parseLength, type Range, type 
 
 /** The pages, with the fields each keeps in its query. `ui/src/asset.rs` lists the first path segments too. */
 const FIELDS = {
-  map: ['select', 'find', 'failing', 'as'],
+  map: ['select', 'find', 'failing', 'as', 'compare'],
   traces: ['service', 'operation', 'kind', 'status', 'min_duration', 'max_duration', 'attr', 'q'],
   trace: ['span'],
   logs: ['q', 'service', 'severity', 'trace_id', 'span_id', 'live'],

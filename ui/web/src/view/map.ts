@@ -1,9 +1,11 @@
 // The service map on a canvas: draws, zooms, pans, and tells what is under a point. Knows no framework and no API.
 // Quiet by default, loud on failure: grey edges, coloured only where calls fail, and every colour has a sign beside it.
 import type { MapEdge, MapNode, ServiceMap } from '../answer';
-import { level, millis, rate, share, SIGN, type Level } from '../number';
+import { level, millis, rate } from '../number';
 import type { Theme } from '../theme/token';
+import { markOf, type Mark } from './change';
 import { GLYPHS } from './glyph';
+import { edgeId } from './id';
 import type { Point, Positions } from './layout';
 import { distanceTo, pointOn, routeEdges, type Curve } from './route';
 import { clip, font, prepare } from './surface';
@@ -19,10 +21,6 @@ const FIT_SCALE_MAX = 1.15;
 
 /** What is picked or under the pointer. */
 export type Target = { node: string } | { edge: MapEdge } | null;
-
-export function edgeId(edge: { source: string; target: string; kind: string }): string {
-  return `${edge.source}→${edge.target}·${edge.kind}`;
-}
 
 export class MapView {
   scale = 1;
@@ -214,16 +212,18 @@ export class MapView {
 
   #drawEdge(c: CanvasRenderingContext2D, curve: Curve): void {
     const { edge } = curve;
-    const bad = level(edge.error_rate);
+    const { tone } = markOf(edge);
     const lit = this.#isLit(edge);
     const dimmed = this.#near.size > 0 && !lit;
-    if (this.#failingOnly && bad === 0 && !lit) return;
-    const width = Math.min(6, 1.1 + Math.log10(1 + edge.rate * 10) * 0.9) + (bad === 2 ? 0.6 : 0);
-    c.globalAlpha = dimmed ? 0.13 : lit || bad === 2 ? 1 : bad === 1 ? 0.9 : 0.62;
-    c.strokeStyle = bad === 2 ? this.theme.err : bad === 1 ? this.theme.warn : lit ? this.theme.accent : edge.kind === 'messaging' ? this.theme.async : this.theme.edge;
+    if (this.#failingOnly && level(edge.error_rate) === 0 && !lit) return;
+    const calls = Math.max(edge.rate, edge.before?.rate ?? 0);
+    const width = Math.min(6, 1.1 + Math.log10(1 + calls * 10) * 0.9) + (tone === 'error' ? 0.6 : 0);
+    c.globalAlpha = dimmed ? 0.13 : lit || tone === 'error' ? 1 : tone === 'warning' || tone === 'good' ? 0.9 : edge.change === 'same' ? 0.4 : 0.62;
+    const quiet = lit ? this.theme.accent : edge.kind === 'messaging' ? this.theme.async : this.theme.edge;
+    c.strokeStyle = this.#ink({ tone, text: '' }, quiet);
     c.fillStyle = c.strokeStyle;
     c.lineWidth = width;
-    c.setLineDash(edge.inferred ? [2, 4] : edge.kind === 'messaging' ? [8, 5] : []);
+    c.setLineDash(tone === 'quiet' ? [1, 7] : edge.inferred ? [2, 4] : edge.kind === 'messaging' ? [8, 5] : []);
     c.beginPath();
     c.moveTo(curve.from.x, curve.from.y);
     c.bezierCurveTo(curve.control1.x, curve.control1.y, curve.control2.x, curve.control2.y, curve.to.x, curve.to.y);
@@ -239,27 +239,26 @@ export class MapView {
     c.globalAlpha = 1;
   }
 
-  /** The error rate of a failing edge, or the figures of the one under the pointer. */
+  /** What marks an edge (failing, or how it changed), or the figures of the one under the pointer. */
   #drawChip(c: CanvasRenderingContext2D, curve: Curve): void {
     const { edge } = curve;
-    const bad = level(edge.error_rate);
+    const mark = markOf(edge);
     const lit = this.#isLit(edge);
     const pointed = this.#selected === edgeId(edge) || (this.#hovered !== null && 'edge' in this.#hovered && this.#hovered.edge === edge);
-    if (this.scale < 0.5 || (!pointed && (bad === 0 || (this.#near.size > 0 && !lit)))) return;
+    if (this.scale < 0.5 || (!pointed && (mark.text === '' || (this.#near.size > 0 && !lit)))) return;
     const figures = `${rate(edge.rate)}/s · p95 ${millis(edge.p95_ms)}`;
-    const failing = bad ? `${SIGN[bad]} ${share(edge.error_rate)}` : '';
-    const text = pointed ? [figures, failing].filter(Boolean).join(' · ') : failing;
+    const text = pointed ? [figures, mark.text].filter(Boolean).join(' · ') : mark.text;
     const at = pointOn(curve, 0.5);
     c.font = font(600, 11.5);
     const width = c.measureText(text).width + 12;
-    c.fillStyle = bad === 2 ? this.theme.errBg : bad === 1 ? this.theme.warnBg : this.theme.panel;
-    c.strokeStyle = this.#ink(bad, this.theme.control);
+    c.fillStyle = mark.tone === 'error' ? this.theme.errBg : mark.tone === 'warning' ? this.theme.warnBg : this.theme.panel;
+    c.strokeStyle = this.#ink(mark, this.theme.control);
     c.lineWidth = 1;
     c.beginPath();
     c.roundRect(at.x - width / 2, at.y - 8.5, width, 17, 8.5);
     c.fill();
     c.stroke();
-    c.fillStyle = this.#ink(bad, this.theme.text);
+    c.fillStyle = this.#ink(mark, this.theme.text);
     c.textAlign = 'center';
     c.textBaseline = 'middle';
     c.fillText(text, at.x, at.y + 0.5);
@@ -267,17 +266,17 @@ export class MapView {
 
   #drawNode(c: CanvasRenderingContext2D, node: MapNode, at: Point): void {
     const { theme } = this;
-    const bad = level(node.error_rate);
+    const mark = markOf(node);
     const found = this.#find !== '' && node.name.toLowerCase().includes(this.#find);
     const picked = this.#selected === node.id;
     const dimmed = (this.#near.size > 0 && !this.#near.has(node.id)) || (this.#find !== '' && !found);
     const x = at.x - this.nodeWidth / 2;
     const y = at.y - NODE_HEIGHT / 2;
     // A dimmed node still hides the edges that pass behind it.
-    c.fillStyle = bad === 2 && !dimmed ? theme.errBg : theme.panel;
-    c.strokeStyle = picked ? theme.accent : this.#ink(bad, theme.line);
-    c.lineWidth = picked ? 2.5 : bad ? 1.6 : 1.1;
-    if (node.kind === 'external') c.setLineDash([5, 3]);
+    c.fillStyle = mark.tone === 'error' && !dimmed ? theme.errBg : theme.panel;
+    c.strokeStyle = picked ? theme.accent : this.#ink(mark, theme.line);
+    c.lineWidth = picked ? 2.5 : mark.text ? 1.6 : 1.1;
+    if (node.kind === 'external' || mark.tone === 'quiet') c.setLineDash([5, 3]);
     const corners = node.kind === 'queue' ? NODE_HEIGHT / 2 : node.kind === 'database' ? [5, 5, 16, 16] : 8;
     c.beginPath();
     c.roundRect(x, y, this.nodeWidth, NODE_HEIGHT, corners);
@@ -293,16 +292,16 @@ export class MapView {
       c.stroke();
     }
     if (dimmed) c.globalAlpha = 0.3;
-    this.#drawLabel(c, node, bad, x, y);
+    this.#drawLabel(c, node, mark, x, y);
     c.globalAlpha = 1;
   }
 
-  #drawLabel(c: CanvasRenderingContext2D, node: MapNode, bad: Level, x: number, y: number): void {
+  #drawLabel(c: CanvasRenderingContext2D, node: MapNode, mark: Mark, x: number, y: number): void {
     const { theme } = this;
     if (this.scale < 0.2) return;
     c.save();
     c.translate(x + 18, y + NODE_HEIGHT / 2);
-    c.strokeStyle = this.#ink(bad, node.kind === 'queue' ? theme.async : theme.ok);
+    c.strokeStyle = this.#ink(mark, node.kind === 'queue' ? theme.async : theme.ok);
     c.lineWidth = 1.6;
     c.stroke(new Path2D(GLYPHS[node.kind]));
     c.restore();
@@ -319,22 +318,23 @@ export class MapView {
     c.font = font(600, NAME_SIZE);
     c.fillText(clip(c, node.name, inner), x + 34, y + 21.5);
     c.font = font(600, FIGURE_SIZE);
-    const failing = bad ? `${SIGN[bad]} ${share(node.error_rate)}` : '';
-    const failingWidth = failing ? c.measureText(failing).width + 8 : 0;
-    if (failing) {
-      c.fillStyle = this.#ink(bad, theme.text);
+    const markWidth = mark.text ? c.measureText(mark.text).width + 8 : 0;
+    if (mark.text) {
+      c.fillStyle = this.#ink(mark, theme.text);
       c.textAlign = 'right';
-      c.fillText(failing, x + this.nodeWidth - 10, y + 39);
+      c.fillText(mark.text, x + this.nodeWidth - 10, y + 39);
       c.textAlign = 'left';
     }
     c.font = font(400, FIGURE_SIZE);
     c.fillStyle = theme.mute;
     const figures = node.p95_ms === null ? `${rate(node.rate)}/s` : `${rate(node.rate)}/s  ${millis(node.p95_ms)}`;
-    c.fillText(clip(c, figures, inner - failingWidth), x + 34, y + 39);
+    c.fillText(clip(c, figures, inner - markWidth), x + 34, y + 39);
   }
 
-  #ink(bad: Level, otherwise: string): string {
-    return bad === 2 ? this.theme.err : bad === 1 ? this.theme.warn : otherwise;
+  #ink(mark: Mark, otherwise: string): string {
+    const { err, warn, good, mute } = this.theme;
+    const inks = { error: err, warning: warn, good, quiet: mute, plain: otherwise };
+    return inks[mark.tone];
   }
 }
 
