@@ -4,7 +4,7 @@ CARGO ?= cargo
 ARGS ?=
 SOAK ?= 7
 
-.PHONY: run demo build test tools lint unit ui house soak bench-ingest bench-storage bench-load
+.PHONY: run demo build test tools lint unit ui house soak bench-ingest bench-storage bench-load bench-query
 
 # Builds and starts the server: OTLP on 4317 (gRPC) and 4318 (HTTP), pages and API on http://127.0.0.1:4319
 run:
@@ -64,3 +64,7 @@ bench-storage:
 # Memory at 20,000 spans a second and at twice what the server can take, and the time to read a log again.
 bench-load:
 	$(CARGO) bench --locked --bench load -- $(ARGS)
+
+# Searches, traces by id and the map over so many spans of the demo shop (ARGS, a million without): p50 and p99.
+bench-query:
+	$(CARGO) bench --locked --bench query -- $(ARGS)

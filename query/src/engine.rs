@@ -33,6 +33,8 @@ use crate::scan::order::in_order;
 use crate::scan::pick::pick;
 use crate::scan::pick_part::Pick;
 use crate::scan::provider::{DATA_URL, ScanStats, SnapshotTable};
+use crate::scan::seek::Seeker;
+use crate::scan::seek_part::Seek;
 use crate::sql::view::in_service;
 use crate::tail_feed::TailFeed;
 
@@ -160,6 +162,12 @@ impl Engine {
         let wanted = Pick { table, ids: Arc::new(ids), columns };
         let stream = pick(self.native.runtime_env(), &self.scans, snapshot, wanted).await?;
         Ok(bound(stream, snapshot, Duration::from_secs(self.config.sql_seconds)))
+    }
+
+    /// A walk through a table's rows from the newest backwards.
+    pub(crate) fn seek(&self, snapshot: &Arc<Snapshot>, seek: Seek) -> Result<Seeker, Error> {
+        in_service(snapshot, seek.table)?;
+        Ok(Seeker::new(&self.native, &self.scans, snapshot, seek, self.config.sql_seconds)?)
     }
 
     /// A session that sees the SQL views and functions of this tenant only, read-only, all at one snapshot.

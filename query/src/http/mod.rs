@@ -27,6 +27,8 @@ mod record_tests;
 pub(crate) mod reply;
 mod route;
 mod rows;
+#[cfg(test)]
+mod search_tests;
 mod sql;
 mod tempo;
 #[cfg(test)]

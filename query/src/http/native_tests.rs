@@ -60,7 +60,10 @@ async fn a_search_is_exact_and_newest_first() {
 async fn a_found_trace_tells_its_root_counts_and_matching_spans() {
     let house = House::new();
     house.append(Table::Spans, &shop(4)).await;
+    let all = get(&house, "/api/v1/traces?service=cart").await;
+    assert_eq!((&all["total"], &all["more"]), (&json!(4), &json!(false)));
     let answer = get(&house, "/api/v1/traces?service=cart&limit=1").await;
+    assert_eq!((&answer["total"], &answer["more"]), (&Value::Null, &json!(true)));
     let trace = &answer["traces"][0];
     assert_eq!(trace["trace_id"], trace_id(4));
     assert_eq!(trace["root"], json!({"service": "frontend", "name": "GET /", "span_id": "0000000000000041"}));

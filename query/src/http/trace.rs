@@ -58,10 +58,14 @@ pub(crate) async fn search(
     let parameters = begin(&engine, &caller, query.as_deref(), &KNOWN)?;
     let limit = parameters.limit(LIMIT_DEFAULT, LIMIT_MAX)?;
     let ask = Ask { filter: filter(&parameters)?, limit, after: parameters.cursor()? };
-    let range = ask.filter.range;
+    let (range, is_first) = (ask.filter.range, ask.after.is_none());
     let page = search::search(&engine, &caller.tenant, ask).await?;
     let warnings = engine.warnings(&caller.tenant, &[Table::Spans], range);
-    json_warned(json!({ "traces": page.traces, "next_cursor": page.next.map(|next| cursor(&next)) }), &warnings)
+    // How many there are is known where one page holds them all.
+    let total = (is_first && page.next.is_none()).then_some(page.traces.len());
+    let next = page.next.map(|next| cursor(&next));
+    let answer = json!({ "traces": page.traces, "next_cursor": next, "more": next.is_some(), "total": total });
+    json_warned(answer, &warnings)
 }
 
 /// One trace.

@@ -6,6 +6,7 @@
 //! | `prune.rs` | the time range and the ids that a predicate leaves open |
 //! | `tail.rs` | tail batches as a stream of plain columns |
 //! | `order.rs` | partitions of a plan one after the other, so that rows come in the order they were stored in |
+//! | `seek.rs` `seek_part.rs` | rows from the newest backwards, as far as somebody wants to read |
 //! | `pick.rs` `pick_part.rs` | the rows of some traces, taken out of parts and tail without a plan |
 //!
 //! Rows come out as files hold them (`Table::file_schema()`); what SQL sees on top is `sql/view.rs`.
@@ -15,6 +16,8 @@ pub(crate) mod pick;
 pub(crate) mod pick_part;
 pub(crate) mod provider;
 pub(crate) mod prune;
+pub(crate) mod seek;
+pub(crate) mod seek_part;
 mod tail;
 #[cfg(test)]
 mod tests;

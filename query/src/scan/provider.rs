@@ -212,6 +212,12 @@ impl SnapshotTable {
 }
 
 impl ScanStats {
+    /// Moves parts from those that were left aside to those that were read.
+    pub(crate) fn read(&self, parts: usize) {
+        self.parts_read.fetch_add(parts as u64, Ordering::Relaxed);
+        self.parts_pruned.fetch_sub(parts as u64, Ordering::Relaxed);
+    }
+
     /// Counts parts that are read, of all that there are.
     pub(crate) fn count(&self, read: usize, all: usize) {
         self.parts_read.fetch_add(read as u64, Ordering::Relaxed);

@@ -2,15 +2,58 @@
 //! so a missing or different column is a defect of ours and panics.
 
 use arrow::array::{
-    Array, AsArray, BinaryArray, BooleanArray, Float64Array, Int8Array, Int64Array, ListArray, RecordBatch, StringArray,
+    Array, AsArray, BinaryArray, BooleanArray, Float64Array, Int8Array, Int32Array, Int64Array, ListArray, RecordBatch,
+    StringArray,
 };
-use arrow::datatypes::{Float64Type, Int8Type, Int64Type};
+use arrow::datatypes::{Float64Type, Int8Type, Int32Type, Int64Type};
 
 const PROMISE: &str = "a scan returns the columns it was asked for, with the table's types";
 
 /// A text column.
 pub(crate) fn text<'a>(batch: &'a RecordBatch, name: &str) -> &'a StringArray {
     batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>()).expect(PROMISE)
+}
+
+/// A text column whose texts may be interned.
+#[derive(Clone, Copy)]
+pub(crate) enum Texts<'a> {
+    /// A text for each row.
+    Plain(&'a StringArray),
+    /// A place among texts for each row.
+    Interned(&'a Int32Array, &'a StringArray),
+}
+
+impl<'a> Texts<'a> {
+    /// The column of a name.
+    pub(crate) fn new(batch: &'a RecordBatch, name: &str) -> Self {
+        let column = batch.column_by_name(name).expect(PROMISE);
+        match column.as_dictionary_opt::<Int32Type>() {
+            Some(texts) => Self::Interned(texts.keys(), texts.values().as_string_opt::<i32>().expect(PROMISE)),
+            None => Self::Plain(column.as_string_opt::<i32>().expect(PROMISE)),
+        }
+    }
+
+    /// How many places there are.
+    pub(crate) fn count(self) -> usize {
+        match self {
+            Self::Plain(texts) | Self::Interned(_, texts) => texts.len(),
+        }
+    }
+
+    /// The place of a row's text, `None` for null.
+    pub(crate) fn place(self, row: usize) -> Option<usize> {
+        match self {
+            Self::Plain(texts) => texts.is_valid(row).then_some(row),
+            Self::Interned(places, _) => places.is_valid(row).then(|| usize::try_from(places.value(row)).ok())?,
+        }
+    }
+
+    /// The text at a place.
+    pub(crate) fn text(self, place: usize) -> &'a str {
+        match self {
+            Self::Plain(texts) | Self::Interned(_, texts) => texts.value(place),
+        }
+    }
 }
 
 /// A column of raw ids.

@@ -40,6 +40,13 @@ impl<K: Copy + Ord + Hash> Newest<K> {
         }
     }
 
+    /// Whether nothing that is seen at `latest` or before, or nothing at all, could change what is collected.
+    pub(crate) fn is_settled(&self, latest: Option<i64>) -> bool {
+        let Some(latest) = latest else { return true };
+        let is_older = |(Reverse(last), _): &(Reverse<i64>, K)| *last > latest;
+        self.limit == 0 || self.order.len() >= self.limit && self.order.last().is_some_and(is_older)
+    }
+
     /// Ids with their instants, in order.
     pub(crate) fn into_order(self) -> Vec<(i64, K)> {
         self.order.into_iter().map(|(Reverse(instant), id)| (instant, id)).collect()
@@ -73,6 +80,16 @@ mod tests {
             expected.truncate(7);
             assert_eq!(newest.into_order(), expected, "seed {seed}");
         }
+    }
+
+    #[test]
+    fn what_comes_later_changes_nothing_once_all_of_it_is_older() {
+        let mut newest = Newest::new(2);
+        newest.see(1_u8, 9);
+        assert!(newest.is_settled(None) && !newest.is_settled(Some(0)));
+        newest.see(2, 5);
+        // At the same instant a lesser id would come first.
+        assert!(newest.is_settled(Some(4)) && !newest.is_settled(Some(5)));
     }
 
     #[test]

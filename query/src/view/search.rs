@@ -7,23 +7,24 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use tracelake_model::column::{START_UNIX_NANO, TRACE_ID};
 use tracelake_model::{SpanId, Table, TenantId, TimeRange, TraceId, UnixNano};
 use tracelake_storage::Snapshot;
 
-use crate::engine::{Engine, Scan};
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::map::load::check_size;
 use crate::map::parent::{Parent, parent_of};
 use crate::map::span::{Detail, Span, SpanSet};
+use crate::scan::seek_part::Seek;
 use crate::view::column::{binary, int};
 use crate::view::name::{kind_name, status_name};
 use crate::view::newest::Newest;
 use crate::view::span_filter::SpanFilter;
 use crate::view::summary::Root;
-use crate::view::window::windows;
 
 /// Matching spans shown of a trace.
 const MATCHED_MAX: usize = 5;
@@ -122,55 +123,51 @@ async fn newest(
     if let Some(after) = after {
         // What stands before the cursor was given already, also where it has older matching spans behind the cursor.
         let before = TimeRange { start: UnixNano(after.start).max(range.start), end: range.end };
-        matching(engine, snapshot, filter, before, |trace, start| {
-            if start > after.start || trace <= after.trace {
-                given.insert(trace);
-            }
-        })
-        .await?;
+        let mut seeker = engine.seek(snapshot, seek(filter, before))?;
+        while let Some(batches) = seeker.next().await? {
+            let see = |trace, start| {
+                if start > after.start || trace <= after.trace {
+                    given.insert(trace);
+                }
+            };
+            matching(filter, &batches, see).await;
+        }
         range.end = UnixNano(after.start.saturating_add(1)).min(range.end);
     }
-    let mut found = Vec::new();
-    for window in windows(range, engine.clock().now()) {
-        let mut newest = Newest::new(limit - found.len());
-        matching(engine, snapshot, filter, window, |trace, start| {
+    let mut newest = Newest::new(limit);
+    let mut seeker = engine.seek(snapshot, seek(filter, range))?;
+    while !newest.is_settled(seeker.newest_left()) {
+        let Some(batches) = seeker.next().await? else { break };
+        let see = |trace, start| {
             if !given.contains(&trace) {
                 newest.see(trace, start);
             }
-        })
-        .await?;
-        let newest = newest.into_order();
-        given.extend(newest.iter().map(|(_, trace)| *trace));
-        found.extend(newest);
-        if found.len() >= limit {
-            break;
-        }
+        };
+        matching(filter, &batches, see).await;
     }
-    Ok(found)
+    Ok(newest.into_order())
 }
 
-/// Tells trace and start of every stored row in `range` that matches.
-async fn matching(
-    engine: &Engine,
-    snapshot: &Arc<Snapshot>,
-    filter: &SpanFilter,
-    range: TimeRange,
-    mut see: impl FnMut([u8; 16], i64),
-) -> Result<(), Error> {
+fn seek(filter: &SpanFilter, range: TimeRange) -> Seek {
     let mut columns = filter.columns();
     columns.push(TRACE_ID);
-    let ask = Scan { columns, filter: filter.expression(), range, ..Scan::default() };
-    let mut stream = engine.rows_at(snapshot, Table::Spans, ask).await?;
-    while let Some(batch) = stream.try_next().await? {
-        let (matcher, traces) = (filter.matcher(&batch), binary(&batch, TRACE_ID));
-        let starts = int(&batch, START_UNIX_NANO);
-        for row in (0..batch.num_rows()).filter(|row| matcher.matches(*row)) {
-            if let Ok(trace) = traces.value(row).try_into() {
-                see(trace, starts.value(row));
+    Seek { table: Table::Spans, columns, filter: filter.expression(), range }
+}
+
+/// Tells trace and start of every row that matches. Lets others have the thread between batches.
+async fn matching(filter: &SpanFilter, batches: &[RecordBatch], mut see: impl FnMut([u8; 16], i64)) {
+    for batch in batches {
+        {
+            let (matcher, traces) = (filter.matcher(batch), binary(batch, TRACE_ID));
+            let starts = int(batch, START_UNIX_NANO);
+            for row in (0..batch.num_rows()).filter(|row| matcher.matches(*row)) {
+                if let Ok(trace) = traces.value(row).try_into() {
+                    see(trace, starts.value(row));
+                }
             }
         }
+        tokio::task::yield_now().await;
     }
-    Ok(())
 }
 
 /// Reads the spans of some traces and tells of each what the answer shows, in the order of `found`.

@@ -1,6 +1,8 @@
 //! Conditions that one span must fulfil, all at once; what of them a scan can apply, and the exact test on a batch.
 
-use arrow::array::{Array, Int8Array, Int64Array, RecordBatch, StringArray};
+use std::cell::OnceCell;
+
+use arrow::array::{Int8Array, Int64Array, RecordBatch, StringArray};
 use datafusion::prelude::{Expr, col, lit};
 use regex::Regex;
 use tracelake_model::column::{
@@ -11,7 +13,7 @@ use tracelake_model::{Table, TimeRange, UnixNano, Value};
 
 use crate::map::span::ERROR;
 use crate::view::attribute::{self, Attributes, KeyFinder, PromotedColumn, parse};
-use crate::view::column::{int, small, text, text_at};
+use crate::view::column::{Texts, int, small, text, text_at};
 use crate::view::condition::Condition;
 
 /// Keys of conditions that ask for a span's own text, as TraceQL names them, and its column.
@@ -85,9 +87,10 @@ impl SpanFilter {
             start: int(batch, START_UNIX_NANO),
             duration: int(batch, DURATION_NS),
             rest: needs_attributes.then(|| text(batch, ATTRIBUTES_REST)),
-            resource: needs_attributes.then(|| text(batch, RESOURCE_ATTRIBUTES)),
+            resource: needs_attributes.then(|| Texts::new(batch, RESOURCE_ATTRIBUTES)),
             keys: self.conditions.iter().map(|condition| ConditionColumn::new(batch, condition)).collect(),
             all: self.text.is_some().then(|| Attributes::new(batch, Table::Spans)),
+            resource_has_text: vec![OnceCell::new(); if self.text.is_some() { resources(batch) } else { 0 }],
         }
     }
 }
@@ -102,9 +105,16 @@ pub(crate) struct SpanMatcher<'a> {
     start: &'a Int64Array,
     duration: &'a Int64Array,
     rest: Option<&'a StringArray>,
-    resource: Option<&'a StringArray>,
+    resource: Option<Texts<'a>>,
     keys: Vec<ConditionColumn<'a>>,
     all: Option<Attributes<'a>>,
+    /// Whether the free text is in a resource, by its place, once somebody has looked.
+    resource_has_text: Vec<OnceCell<bool>>,
+}
+
+/// Places of resources in a batch.
+fn resources(batch: &RecordBatch) -> usize {
+    Texts::new(batch, RESOURCE_ATTRIBUTES).count()
 }
 
 struct ConditionColumn<'a> {
@@ -113,6 +123,8 @@ struct ConditionColumn<'a> {
     field: Option<&'a StringArray>,
     promoted: Option<PromotedColumn<'a>>,
     finder: KeyFinder,
+    /// The key's value in a resource, by the resource's place, once somebody has looked.
+    of_resource: Vec<OnceCell<Option<Value>>>,
 }
 
 fn field(condition: &Condition) -> Option<&'static str> {
@@ -127,6 +139,7 @@ impl<'a> ConditionColumn<'a> {
             field: field(condition).map(|column| text(batch, column)),
             promoted: promoted.map(|promoted| PromotedColumn::new(batch, promoted)),
             finder: KeyFinder::new(condition.key()),
+            of_resource: vec![OnceCell::new(); resources(batch)],
         }
     }
 }
@@ -154,12 +167,15 @@ impl SpanMatcher<'_> {
         if let Some(text) = column.field {
             return column.condition.holds(text_at(text, row).map(|text| Value::String(text.to_owned())));
         }
-        let json = |texts: Option<&StringArray>| -> Option<Value> {
-            let texts = texts.filter(|texts| texts.is_valid(row))?;
-            column.finder.find(texts.value(row))
-        };
-        let own = column.promoted.as_ref().and_then(|promoted| promoted.value(row)).or_else(|| json(self.rest));
-        column.condition.holds(own.into_iter().chain(json(self.resource)))
+        let rest = || column.finder.find(text_at(self.rest?, row)?);
+        let own = column.promoted.as_ref().and_then(|promoted| promoted.value(row)).or_else(rest);
+        // Looked at only where the span's own value does not decide.
+        let resource = std::iter::once_with(|| {
+            let texts = self.resource?;
+            let place = texts.place(row)?;
+            column.of_resource[place].get_or_init(|| column.finder.find(texts.text(place))).clone()
+        });
+        column.condition.holds(own.into_iter().chain(resource.flatten()))
     }
 
     fn has_text(&self, wanted: &Regex, row: usize) -> bool {
@@ -171,6 +187,9 @@ impl SpanMatcher<'_> {
         };
         wanted.is_match(self.name.value(row))
             || self.all.as_ref().is_some_and(|all| has(all.of(row)))
-            || self.resource.is_some_and(|resource| has(parse(text_at(resource, row))))
+            || self.resource.is_some_and(|texts| {
+                let Some(place) = texts.place(row) else { return false };
+                *self.resource_has_text[place].get_or_init(|| has(parse(Some(texts.text(place)))))
+            })
     }
 }
