@@ -91,10 +91,25 @@ async function walk(colorScheme) {
   const spans = page.getByTestId('span-row');
   await spans.first().waitFor();
   must((await spans.count()) > 3, 'the waterfall shows hardly any spans');
+  await page.getByTestId('findings').waitFor();
+  must((await page.getByTestId('findings').innerText()).trim() !== '', 'the trace does not say whether it is complete');
+  const path = page.getByTestId('critical-path');
+  await page.locator('[data-testid=critical-path][aria-pressed=true]').waitFor();
+  await path.click();
+  await page.waitForURL(address => address.searchParams.get('path') === 'off');
+  must((await path.getAttribute('aria-pressed')) === 'false', 'the critical path cannot be switched off');
+  await path.click();
+  await page.waitForURL(address => !address.searchParams.has('path'));
   await spans.nth(1).click();
-  await page.getByTestId('span-panel').waitFor();
+  const spanPanel = page.getByTestId('span-panel');
+  await spanPanel.waitFor();
+  for (const figure of ['Self time', 'Critical path']) must((await spanPanel.innerText()).includes(figure), `the span's panel lacks: ${figure}`);
   await keep(page, `trace-${colorScheme}`);
   await checkAccess(page, `trace ${colorScheme}`);
+  await spanPanel.getByRole('button', { name: 'Close details' }).click();
+  await page.getByTestId('service-times').locator('tbody tr').first().waitFor();
+  await keep(page, `trace-whole-${colorScheme}`);
+  await checkAccess(page, `trace whole ${colorScheme}`);
 
   const id = new URL(page.url()).pathname.split('/').pop();
   await page.goto(`${base}/logs?trace_id=${id}&last=1h`);

@@ -114,6 +114,7 @@ export interface TracePage {
   next_cursor: string | null;
 }
 
+/** `?view=summary`. What is optional here an older server does not tell; the page shows the rest without. */
 export interface TraceSummary {
   trace_id: string;
   span_count: number;
@@ -121,10 +122,78 @@ export interface TraceSummary {
   start_time: string;
   duration_ns: number;
   root: { service: string; name: string; span_id: string } | null;
-  services: { name: string; spans: number; errors: number; self_ms: number }[];
+  services: { name: string; spans: number; errors: number; self_ms: number; critical_ms?: number }[];
   critical_path: string[];
+  /** The same piece by piece, without a gap; offsets from the trace's start. */
+  critical_segments?: { span_id: string; kind: string; offset_ns: number; duration_ns: number }[];
   missing_parents: string[];
   complete: boolean;
+  completeness?: Completeness;
+  clock_skew?: { span_count: number; most_ms: number; services: string[] };
+  links?: TraceLinks;
+  logs?: LogCount;
+  exception_count?: number;
+  exceptions?: TraceException[];
+  spans?: SpanTime[];
+  warnings?: string[];
+}
+
+/** Lists are cut at a thousand entries, counts are of all. */
+export interface Completeness {
+  root_count: number;
+  roots: string[];
+  orphan_count: number;
+  orphans: { span_id: string; parent_span_id: string; service: string }[];
+  circular_count: number;
+  circular: string[];
+  repeated_rows: number;
+  conflicting_count: number;
+  conflicting: { span_id: string; service: string; kind: string; versions: number }[];
+  shared_id_count: number;
+  shared_ids: { span_id: string; is_call: boolean; spans: { service: string; kind: string }[] }[];
+  end_before_start_count: number;
+  end_before_start: string[];
+  late: { is_known: boolean; count: number; spans: { span_id: string; late_ms: number }[] };
+}
+
+export interface TraceLinks {
+  outgoing_count: number;
+  outgoing: { span_id: string; to_trace_id: string; to_span_id: string }[];
+  incoming: { from_trace_id: string; from_span_id: string; service: string; name: string; to_span_id: string }[];
+  incoming_start: string;
+  incoming_end: string;
+  incoming_is_complete: boolean;
+}
+
+export interface LogCount {
+  count: number;
+  /** Of severity ERROR and above. */
+  errors: number;
+}
+
+export interface TraceException {
+  time: string;
+  span_id: string | null;
+  service: string;
+  type: string | null;
+  message: string | null;
+  /** `span` for a span's event, `log` for a log record. */
+  source: string;
+  fingerprint: string;
+}
+
+/** Figures of one span. Ids may be shared: service and kind belong to its identity. Absent figures are zero. */
+export interface SpanTime {
+  span_id: string;
+  service: string;
+  kind: string;
+  self_ns: number;
+  critical_ns?: number;
+  /** What to add to its times to put the clocks right. */
+  adjust_ns?: number;
+  logs?: LogCount;
+  exceptions?: number;
+  end_before_start?: boolean;
 }
 
 // OTLP/JSON: 64-bit integers may be numbers or strings, ids are hex, absent means the default.

@@ -14,7 +14,7 @@ describe('addresses', () => {
       plain,
       { ...plain, fields: { select: 'service:cart & more', find: 'a/b?c=d', as: 'table' } },
       { ...plain, page: 'traces', range: { kind: 'all' }, fields: { service: '결제', attr: 'http.route=/x y', status: 'ERROR' } },
-      { ...plain, page: 'trace', traceId: '4bf92f3577b34da6a3ce929d0e0e4736', fields: { span: 'ab' } },
+      { ...plain, page: 'trace', traceId: '4bf92f3577b34da6a3ce929d0e0e4736', fields: { span: 'ab/SERVER/cart', path: 'off', clocks: 'adjusted' } },
       { ...plain, page: 'logs', range: { kind: 'absolute', start: 1000, end: 2500 }, zone: 'utc', fields: { q: '"time out" -debug' } },
       { ...plain, page: 'alerts', refreshSeconds: 0, range: { kind: 'last', ms: 90_000 }, fields: { tab: 'rules' } },
       { ...plain, page: 'start' },

@@ -6,7 +6,7 @@ import { DEFAULT_RANGE, lengthText, parseInstant, parseLength, type Range, type 
 const FIELDS = {
   map: ['select', 'find', 'failing', 'as', 'compare'],
   traces: ['service', 'operation', 'kind', 'status', 'min_duration', 'max_duration', 'attr', 'q'],
-  trace: ['span'],
+  trace: ['span', 'path', 'clocks'],
   logs: ['q', 'service', 'severity', 'trace_id', 'span_id', 'live'],
   alerts: ['tab', 'state', 'rule'],
   start: [],

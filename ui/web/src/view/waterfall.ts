@@ -2,6 +2,7 @@
 // Knows spans by place in their list; draws only rows in view, so that its cost does not grow with the trace.
 import { duration } from '../number';
 import type { Theme } from '../theme/token';
+import type { CriticalLine } from './critical';
 import { font, prepare } from './surface';
 
 export const ROW = 22;
@@ -18,6 +19,7 @@ export interface Bar {
   below: number;
   /** Place of its service's colour. */
   color: number;
+  /** On the critical path: stays in view when a large trace is folded. */
   critical: boolean;
   /** Moments of its events and logs. */
   marks: number[];
@@ -34,6 +36,8 @@ export class Waterfall {
   until: number;
   /** Rows that a search found; null when nothing is searched. */
   found: Uint8Array | null = null;
+  /** The critical path to draw; null while it is switched off. */
+  path: CriticalLine | null = null;
   readonly #folded: Uint8Array;
 
   constructor(
@@ -165,18 +169,29 @@ export class Waterfall {
     c.fill();
     if (bar.kind === 'PRODUCER' || bar.kind === 'CONSUMER') this.#hatch(c, x, y, w);
     c.globalAlpha = missed ? 0.4 : 1;
-    if (bar.critical) {
-      c.fillStyle = theme.text;
-      c.fillRect(x, y + ROW - 4, w, 2);
-    }
     if (bar.error) {
       c.strokeStyle = theme.err;
       c.lineWidth = 2;
       c.strokeRect(x - 1, y + 4, w + 2, ROW - 8);
     }
+    if (this.path) this.#drawPath(c, this.path, i, y, scale, width);
     this.#drawMarks(c, bar, y, scale, width);
     this.#drawText(c, bar, folded, { left, right, y, width });
     c.globalAlpha = 1;
+  }
+
+  /** The critical path runs below the bar where the span holds it up; a folded row shows it for all below. */
+  #drawPath(c: CanvasRenderingContext2D, path: CriticalLine, i: number, y: number, scale: number, width: number): void {
+    c.fillStyle = this.theme.text;
+    let reached = -1;
+    for (const piece of path.of(i, this.isFolded(i) ? i + this.bars[i]!.below : i)) {
+      const x = Math.max(0, (piece.from - this.from) * scale);
+      const right = Math.min(width, Math.max((piece.until - this.from) * scale, x + 1));
+      // Pieces that would land on the same pixel are drawn once.
+      if (right <= x || (right - x <= 1 && Math.floor(x) === reached)) continue;
+      reached = Math.floor(x);
+      c.fillRect(x, y + ROW - 4, right - x, 3);
+    }
   }
 
   /** Asynchronous work is hatched. */
