@@ -30,7 +30,7 @@ pub(crate) struct EdgeTally {
 /// What a service did.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ServiceTally {
-    /// Spans of all kinds.
+    /// Spans of all kinds, those of sidecars left out.
     pub(crate) spans: u64,
     /// Its requests: SERVER and CONSUMER spans.
     pub(crate) red: Red,
@@ -112,7 +112,8 @@ fn gather(set: &SpanSet, range: TimeRange, part: impl Fn(i64) -> i64) -> BTreeMa
     }
     let mut services: HashMap<(i64, u32), ServiceTally> = HashMap::new();
     let mut operations: HashMap<(i64, u32, u32, i8), Red> = HashMap::new();
-    for span in set.spans.iter().filter(|span| range.contains(UnixNano(span.start))) {
+    // What a sidecar sent is its service's, which counts by its own spans.
+    for span in set.spans.iter().filter(|span| !span.is_folded && range.contains(UnixNano(span.start))) {
         let at = part(span.start);
         let service = services.entry((at, span.link.service)).or_default();
         service.spans += 1;
