@@ -23,7 +23,7 @@ fn span(n: u64) -> Value {
         "messaging_message_id": format!("ord-{n}"),
         "attributes_rest": format!(
             "{{\"order\":\"o{n}\",\"n\":{},\"half\":{}.5,\"deep\":{{\"a\":[{n}]}},\"odd\":\"a\\\"{n}\",\"even\":{}}}",
-            n % 9_973, n % 30_000, n % 2 == 0
+            n % 9_973, n % 30_000, n.is_multiple_of(2)
         ),
         "resource_attributes": json!({"k8s.pod.name": format!("p-{}", n % 40), "zone": n % 40}).to_string(),
     })
