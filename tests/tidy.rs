@@ -33,6 +33,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
             "opentelemetry-proto",
         ],
     ),
+    ("statement", &["tracelake-", "axum", "http"]),
     ("query", &["tracelake-ingest", "tracelake-alerting", "tracelake-ui"]),
     ("alerting", &["tracelake-ingest", "tracelake-ui", "parquet", "object_store"]),
     ("ui", &["tracelake-"]),
@@ -64,7 +65,7 @@ fn sources_under(folder: &Path, found: &mut Vec<PathBuf>) {
 
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for folder in ["src", "model", "ingest", "storage", "query", "alerting", "ui", "tests", "benches"] {
+    for folder in ["src", "model", "ingest", "storage", "statement", "query", "alerting", "ui", "tests", "benches"] {
         sources_under(&root().join(folder), &mut found);
     }
     assert!(found.len() > 50, "only {} sources were found", found.len());

@@ -1,6 +1,7 @@
 //! What the engine promises, asked of a real store: the same rows from tail and parts, ranges, limits, tenants.
 
 use arrow::array::RecordBatch;
+use datafusion::physical_plan::collect;
 use datafusion::prelude::{col, lit};
 use futures::TryStreamExt;
 use serde_json::{Value, json};
@@ -317,7 +318,9 @@ async fn a_session_stays_at_its_snapshot() {
     house.append(Table::Spans, &[span(2)]).await;
     house.flush().await;
     for _ in 0..2 {
-        let frame = session.sql("SELECT name FROM spans").await.expect("a plan");
-        assert_eq!(cells(&frame.collect().await.expect("rows")), "op1");
+        let statement = tracelake_statement::statement("SELECT name FROM spans").expect("a statement");
+        let plan = tracelake_statement::plan(&session.state(), statement).await.expect("a plan");
+        let plan = session.state().create_physical_plan(&plan).await.expect("a physical plan");
+        assert_eq!(cells(&collect(plan, session.task_ctx()).await.expect("rows")), "op1");
     }
 }

@@ -91,6 +91,15 @@ impl From<DataFusionError> for Error {
     }
 }
 
+impl From<tracelake_statement::Error> for Error {
+    fn from(error: tracelake_statement::Error) -> Self {
+        match error {
+            tracelake_statement::Error::Refused(text) => Self::Invalid(text),
+            tracelake_statement::Error::Planner(error) => Self::from(error),
+        }
+    }
+}
+
 /// An error that two partitions share cannot be taken apart: its kind is read, its text kept.
 fn from_shared(error: &std::sync::Arc<DataFusionError>) -> Error {
     let root = error.find_root();

@@ -6,7 +6,6 @@
 //! other rows (aggregates) or at chance (`random()`) is refused.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
@@ -23,8 +22,6 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
-use datafusion::sql::parser::DFParserBuilder;
-use datafusion::sql::sqlparser::ast::{ExprWithAlias, Query, Visit, Visitor};
 use tracelake_model::{Table, TimeRange};
 use tracelake_storage::Condition;
 
@@ -32,12 +29,12 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::function::now::Now;
 use crate::scan::prune::time_bounds;
-use crate::sql::{permit, rewrite, view};
+use crate::sql::{rewrite, view};
 
 impl Engine {
     /// What `text` says of the rows of a table, and the times that it leaves open. `now()` is the present of this call.
     pub fn condition(&self, table: Table, text: &str) -> Result<(Condition, TimeRange), Error> {
-        let parsed = parse(text)?;
+        let parsed = tracelake_statement::condition(text)?;
         let mut state = self.sql_state();
         state.register_udf(Arc::new(ScalarUDF::from(Now::new(self.clock().now()))))?;
         let shown = shown_schema(table)?;
@@ -52,29 +49,6 @@ impl Engine {
         let range = time_bounds(std::slice::from_ref(&asked), table.time_column());
         let test = state.create_physical_expr(asked, &stored)?;
         Ok((condition(&file, test)?, range))
-    }
-}
-
-/// Exactly one expression that asks no other question.
-fn parse(text: &str) -> Result<ExprWithAlias, Error> {
-    permit::check_depth(text)?;
-    let parsed = DFParserBuilder::new(text).build()?.parse_into_expr()?;
-    if parsed.alias.is_some() || parsed.visit(&mut Single).is_break() {
-        return Err(Error::Invalid(
-            "a condition looks at one row of one table: no subquery, no other table, no AS".to_owned(),
-        ));
-    }
-    Ok(parsed)
-}
-
-/// Breaks at a query within an expression.
-struct Single;
-
-impl Visitor for Single {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        ControlFlow::Break(())
     }
 }
 

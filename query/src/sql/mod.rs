@@ -1,4 +1,4 @@
-//! SQL: the views it sees, the gate it passes, how a statement runs.
+//! SQL: the views it sees, how a statement runs. The gate it passes and the planner stand in the crate `statement`.
 //!
 //! | file | holds |
 //! |---|---|
@@ -6,7 +6,6 @@
 //! | `view.rs` | how SQL shows a table: times as timestamps, ids as hex, all attributes as one text |
 //! | `issue.rs` | the view `issues` |
 //! | `rewrite.rs` | comparisons on shown values become comparisons on stored columns |
-//! | `permit.rs` | which statements are let through: those that only read |
 //! | `statement.rs` | one statement from its text to its rows |
 //! | `condition.rs` | a condition over a view as a test of stored rows, for erasures |
 //! | `answer.rs` | [`SqlAnswer`] |
@@ -16,7 +15,6 @@ mod condition;
 #[cfg(test)]
 mod condition_tests;
 mod issue;
-mod permit;
 mod rewrite;
 pub(crate) mod session;
 pub(crate) mod statement;

@@ -1,14 +1,13 @@
-//! One statement from its text to its rows: parse, gate, plan, run under limits.
+//! One statement from its text to its rows, under limits.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::common::{DataFusionError, ParamValues, ScalarValue};
-use datafusion::execution::context::SQLOptions;
+use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::parser::Statement;
 use tokio::time::Instant;
 use tracelake_model::Caller;
 
@@ -16,7 +15,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::limit::{Limit, limited};
 use crate::sql::answer::SqlAnswer;
-use crate::sql::{permit, session};
+use crate::sql::session;
 
 impl Engine {
     /// Runs one read-only SQL statement over the caller's tenant; `params` are `$1`, `$2` ...
@@ -24,8 +23,7 @@ impl Engine {
         let place = self.gate().enter()?;
         let seconds = self.config().sql_seconds;
         let deadline = Instant::now() + Duration::from_secs(seconds);
-        let statement = parse(query)?;
-        permit::check(&statement)?;
+        let statement = tracelake_statement::statement(query)?;
         let snapshot = Arc::new(self.store().snapshot(&caller.tenant));
         let state = self.session_at(&snapshot)?;
         let planned = tokio::time::timeout_at(deadline, plan(&state, statement, params)).await;
@@ -44,25 +42,12 @@ impl Engine {
     }
 }
 
-/// Exactly one statement. Parse errors say where.
-fn parse(query: &str) -> Result<Statement, Error> {
-    permit::check_depth(query)?;
-    let mut statements = DFParserBuilder::new(query).build()?.parse_statements()?;
-    match (statements.pop_front(), statements.len()) {
-        (Some(statement), 0) => Ok(statement),
-        (None, _) => Err(Error::Invalid("there is no statement; write for example SELECT 1".to_owned())),
-        (Some(_), _) => Err(Error::Invalid("several statements at once; send one at a time".to_owned())),
-    }
-}
-
 async fn plan(
     state: &SessionState,
     statement: Statement,
     params: &[serde_json::Value],
 ) -> Result<Arc<dyn ExecutionPlan>, Error> {
-    let plan = state.statement_to_plan(statement).await.map_err(unknown_table)?;
-    let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    reading.verify_plan(&plan)?;
+    let plan = tracelake_statement::plan(state, statement).await.map_err(unknown_table)?;
     let plan = bind(plan, params)?;
     Ok(state.create_physical_plan(&plan).await?)
 }
@@ -97,7 +82,7 @@ fn value(param: &serde_json::Value) -> Result<ScalarValue, Error> {
 }
 
 /// Names the tables there are when a statement names one that is not.
-fn unknown_table(error: DataFusionError) -> Error {
+fn unknown_table(error: tracelake_statement::Error) -> Error {
     match Error::from(error) {
         Error::Invalid(text) if text.contains("not found") && text.contains("table") => {
             let names: Vec<&str> = session::table_names().collect();

@@ -1,8 +1,8 @@
 //! Which statements are let through: one at a time, and only those that read.
 //!
 //! An allow-list over the syntax tree: what is not named here is refused, whatever DataFusion could do with it. It is
-//! the first of three gates; the others are DataFusion's own options (`statement.rs`) and a catalog without files
-//! (`session.rs`).
+//! the first of three gates; the others are DataFusion's own options (`plan.rs`) and a catalog without files (`query`'s
+//! `sql/session.rs`).
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -13,7 +13,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
-use crate::error::Error;
+use crate::Error;
 
 /// Operators of one statement. Each may deepen the syntax tree by one, which parser and planner walk recursively:
 /// between 1,000 and 3,000 in a row run out of a thread's 2 MiB of stack, which would end the process.
@@ -32,7 +32,7 @@ pub(crate) fn check_depth(query: &str) -> Result<(), Error> {
     if operators <= OPERATORS_MAX {
         return Ok(());
     }
-    Err(Error::Invalid(format!(
+    Err(Error::Refused(format!(
         "the statement has {operators} operators, at most {OPERATORS_MAX} are allowed; write long ORs as IN (...)"
     )))
 }
@@ -128,7 +128,7 @@ impl Visitor for Reads {
             (_, true) => format!("the statement uses WITH queries more than {WITH_USES_MAX} times; ask in several"),
             _ => return ControlFlow::Continue(()),
         };
-        ControlFlow::Break(Error::Invalid(told))
+        ControlFlow::Break(Error::Refused(told))
     }
 }
 
@@ -150,7 +150,7 @@ fn first_word(text: &str) -> String {
 }
 
 fn refusal(what: &str) -> Error {
-    Error::Invalid(format!(
+    Error::Refused(format!(
         "{what} is not allowed: SQL here only reads; use SELECT, WITH, VALUES, EXPLAIN, SHOW TABLES or DESCRIBE"
     ))
 }
