@@ -14,6 +14,46 @@ use tracelake_model::semconv::PromotedKind;
 use crate::error::Error;
 use crate::wire::value::Any;
 
+/// A builder that takes many nulls at once.
+trait Nulls: ArrayBuilder {
+    fn append_nulls(&mut self, count: usize);
+}
+
+impl<T: ArrowPrimitiveType> Nulls for PrimitiveBuilder<T> {
+    fn append_nulls(&mut self, count: usize) {
+        Self::append_nulls(self, count);
+    }
+}
+
+impl Nulls for StringBuilder {
+    fn append_nulls(&mut self, count: usize) {
+        Self::append_nulls(self, count);
+    }
+}
+
+impl Nulls for BooleanBuilder {
+    fn append_nulls(&mut self, count: usize) {
+        Self::append_nulls(self, count);
+    }
+}
+
+/// Rows before `row` that were not set are null. Asking for no null at all would make a mask.
+fn fill(builder: &mut impl Nulls, row: usize) {
+    let missing = row - builder.len();
+    if missing > 0 {
+        builder.append_nulls(missing);
+    }
+}
+
+/// The column of `rows` rows; without a single value it needs no builder.
+fn filled(mut builder: impl Nulls, data_type: &DataType, rows: usize) -> ArrayRef {
+    if builder.is_empty() {
+        return null_column(data_type, rows);
+    }
+    fill(&mut builder, rows);
+    builder.finish()
+}
+
 /// A nullable column of numbers. Rows are set in order, each at most once.
 pub(crate) struct Numbers<T: ArrowPrimitiveType>(PrimitiveBuilder<T>);
 
@@ -25,7 +65,7 @@ impl<T: ArrowPrimitiveType> Numbers<T> {
 
     /// Sets the value of row `row`.
     pub(crate) fn set(&mut self, row: usize, value: T::Native) {
-        self.fill(row);
+        fill(&mut self.0, row);
         self.0.append_value(value);
     }
 
@@ -37,20 +77,8 @@ impl<T: ArrowPrimitiveType> Numbers<T> {
     }
 
     /// The column, filled up to `rows`.
-    pub(crate) fn finish(mut self, rows: usize) -> ArrayRef {
-        if self.0.is_empty() {
-            return null_column(&T::DATA_TYPE, rows);
-        }
-        self.fill(rows);
-        Arc::new(self.0.finish())
-    }
-
-    /// Rows before `row` that were not set are null. Asking for no null at all would make a mask.
-    fn fill(&mut self, row: usize) {
-        let missing = row - self.0.len();
-        if missing > 0 {
-            self.0.append_nulls(missing);
-        }
+    pub(crate) fn finish(self, rows: usize) -> ArrayRef {
+        filled(self.0, &T::DATA_TYPE, rows)
     }
 }
 
@@ -65,7 +93,7 @@ impl Texts {
 
     /// Sets the text of row `row`.
     pub(crate) fn set(&mut self, row: usize, text: &str) {
-        self.fill(row);
+        fill(&mut self.0, row);
         self.0.append_value(text);
     }
 
@@ -77,19 +105,8 @@ impl Texts {
     }
 
     /// The column, filled up to `rows`.
-    pub(crate) fn finish(mut self, rows: usize) -> ArrayRef {
-        if self.0.is_empty() {
-            return null_column(&DataType::Utf8, rows);
-        }
-        self.fill(rows);
-        Arc::new(self.0.finish())
-    }
-
-    fn fill(&mut self, row: usize) {
-        let missing = row - self.0.len();
-        if missing > 0 {
-            self.0.append_nulls(missing);
-        }
+    pub(crate) fn finish(self, rows: usize) -> ArrayRef {
+        filled(self.0, &DataType::Utf8, rows)
     }
 }
 
@@ -116,7 +133,7 @@ impl Sparse {
             (Self::Text(column), Any::Text(text)) => column.set(row, text),
             (Self::Int(column), Any::Int(value)) => column.set(row, *value),
             (Self::Bool(column), Any::Bool(value)) => {
-                column.append_nulls(row - column.len());
+                fill(column, row);
                 column.append_value(*value);
             }
             _ => return false,
@@ -129,11 +146,7 @@ impl Sparse {
         match self {
             Self::Text(column) => column.finish(rows),
             Self::Int(column) => column.finish(rows),
-            Self::Bool(column) if column.is_empty() => null_column(&DataType::Boolean, rows),
-            Self::Bool(mut column) => {
-                column.append_nulls(rows - column.len());
-                Arc::new(column.finish())
-            }
+            Self::Bool(column) => filled(column, &DataType::Boolean, rows),
         }
     }
 }
