@@ -34,8 +34,8 @@ use stamp::{Request, Signal};
 
 /// Requests under way at once while cost is measured.
 const UNDER_WAY: usize = 8;
-/// The same while the saturating rate is looked for.
-const SATURATING: usize = 24;
+/// The same while the saturating rate is looked for: as many as `limits.in_flight_bytes` has room for.
+const SATURATING: usize = 28;
 /// Without a merge for so long everything is at rest: upkeep looks every ten seconds.
 const REST: Duration = Duration::from_secs(12);
 const STAGES: [&str; 7] = ["receive", "decode", "wal", "gather", "flush", "compact", "match"];

@@ -53,7 +53,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             limits: DecodeLimits::default(),
-            in_flight_bytes: 24 << 20,
+            in_flight_bytes: 16 << 20,
             tenant_rate: Rate::Unlimited,
             tenant_burst_bytes: None,
             tenants: BTreeMap::new(),

@@ -96,7 +96,7 @@ impl Default for Config {
             wal_segment_bytes: 32 << 20,
             wal_bytes_max: 1 << 30,
             queue_bytes_max: 16 << 20,
-            group_bytes_max: 8 << 20,
+            group_bytes_max: 4 << 20,
             feed_requests_max: 1024,
             feed_bytes_max: 16 << 20,
             retention: BTreeMap::new(),

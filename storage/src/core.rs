@@ -33,6 +33,8 @@ use crate::wal::writer::Writer;
 /// Segments that derived rows may use beyond the log's limit: a tap that must write before it can move on is never
 /// stopped by the very log that waits for it.
 const DERIVED_RESERVE_SEGMENTS: u64 = 4;
+/// One part in so many of a limit of memory that they may use beyond it, for the same reason.
+const DERIVED_ROOM_PART: u64 = 4;
 
 /// The shared parts of a store.
 pub(crate) struct Core {
@@ -93,12 +95,17 @@ impl Core {
         if !self.accepting.load(Ordering::SeqCst) {
             return Err(unavailable("storage is not taking requests (starting or closing)", 1));
         }
+        // Taps that cannot write hold back everything behind them: where doors find no room, they still do.
+        let room = |bytes: u64| match origin {
+            Origin::Door => bytes,
+            Origin::Derived => bytes + bytes / DERIVED_ROOM_PART,
+        };
         let waiting_bytes = self.queue.bytes();
-        if waiting_bytes > 0 && waiting_bytes + payload_bytes + rows_bytes > self.config.queue_bytes_max {
+        if waiting_bytes > 0 && waiting_bytes + payload_bytes + rows_bytes > room(self.config.queue_bytes_max) {
             return Err(overloaded("too much waits for the disk (queue_bytes_max)", 1));
         }
         let tail_bytes = self.tail.lock().bytes();
-        if tail_bytes + waiting_bytes > 2 * self.config.tail_bytes {
+        if tail_bytes + waiting_bytes > room(2 * self.config.tail_bytes) {
             self.flush_signal.early();
             return Err(overloaded("rows in memory wait to be flushed (limits.tail_bytes)", 1));
         }

@@ -21,10 +21,12 @@ use crate::part::input::{Input, Opened, Step};
 use crate::part::sort::{ORDER_KEY, Order};
 use crate::part::writer::PartWriter;
 
-/// Bytes that the inputs may hold, about; further inputs wait for the next merge.
+/// Bytes that two inputs may hold, about; a part that takes more than its half is not merged.
 const INPUT_BYTES_MAX: u64 = 48 << 20;
+/// Bytes that more than two inputs may hold, about; further ones wait for the next merge.
+const INPUTS_BYTES: u64 = 16 << 20;
 /// Bytes that rows between input and output may take, about.
-const ROWS_BYTES_MAX: u64 = 16 << 20;
+const ROWS_BYTES_MAX: u64 = 8 << 20;
 /// Rows of one batch of an input at most.
 const BATCH_ROWS_MAX: u64 = 4 << 10;
 /// Rows that are written at once at most. Equal spans are found within a chunk; more than twice this many with one sort
@@ -79,7 +81,7 @@ impl Merge {
                 return Err(failed(Error::Flush(detail)));
             }
             held_bytes += input.held_bytes();
-            if held_bytes > INPUT_BYTES_MAX {
+            if opened.len() >= 2 && held_bytes > INPUTS_BYTES {
                 break;
             }
             (row_bytes, streams) = (row_bytes.max(input.row_bytes()), streams + input.streams());

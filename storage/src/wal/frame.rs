@@ -115,19 +115,43 @@ pub(crate) fn push_frame(out: &mut Vec<u8>, place: Place, header: &[u8], payload
     out.resize(start + frame_bytes(header.len(), payload.len()), 0);
 }
 
-/// All frames of a segment's use, in order; steps over damage by looking for the next intact head.
-pub(crate) fn find_frames(id: WalId, generation: u64, segment: &[u8]) -> Vec<Spot> {
-    let (mut spots, mut offset) = (Vec::new(), 0);
-    while offset + HEAD_BYTES <= segment.len() {
-        match Head::parse(id, generation, &segment[offset..]) {
-            Some(head) if offset + head.frame_bytes() <= segment.len() => {
-                spots.push(Spot { offset, head });
-                offset += head.frame_bytes();
-            }
-            _ => offset += ALIGN,
+/// What comes next in a piece of a segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Next {
+    /// A frame.
+    Whole(Spot),
+    /// A frame whose end lies beyond the piece.
+    Cut(Spot),
+    /// No head before this offset, which is too near to the piece's end to hold one.
+    None(usize),
+}
+
+/// The first frame at `offset` or after it; steps over damage by looking for the next intact head.
+pub(crate) fn next_frame(id: WalId, generation: u64, piece: &[u8], mut offset: usize) -> Next {
+    while offset + HEAD_BYTES <= piece.len() {
+        match Head::parse(id, generation, &piece[offset..]) {
+            Some(head) if offset + head.frame_bytes() <= piece.len() => return Next::Whole(Spot { offset, head }),
+            Some(head) => return Next::Cut(Spot { offset, head }),
+            None => offset += ALIGN,
         }
     }
-    spots
+    Next::None(offset)
+}
+
+/// All frames of a segment's use, in order.
+pub(crate) fn find_frames(id: WalId, generation: u64, segment: &[u8]) -> Vec<Spot> {
+    let (mut spots, mut offset) = (Vec::new(), 0);
+    loop {
+        match next_frame(id, generation, segment, offset) {
+            Next::Whole(spot) => {
+                spots.push(spot);
+                offset = spot.offset + spot.head.frame_bytes();
+            }
+            // What claims to go on behind the segment's end is damage.
+            Next::Cut(spot) => offset = spot.offset + ALIGN,
+            Next::None(_) => return spots,
+        }
+    }
 }
 
 fn head_crc(id: WalId, head: &[u8]) -> u32 {

@@ -1,19 +1,24 @@
 //! Reading a log: recovery at start, and a range of positions again for taps that fell behind.
 //!
 //! Recovery tells a torn tail (never acknowledged: the log ends there) from corruption (reported and stepped over);
-//! `mod.rs` says how. It reads one segment at a time into memory.
+//! `mod.rs` says how. It reads one segment at a time into memory; a range is read by the piece, since requests come in
+//! meanwhile.
 
-use std::ops::RangeInclusive;
+use std::io;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
 use crate::disk::Disk;
 use crate::error::Error;
-use crate::wal::frame::{Spot, WalId, find_frames};
+use crate::wal::frame::{ALIGN, Next, Spot, WalId, find_frames, next_frame};
 use crate::wal::header::FrameHeader;
 use crate::wal::id::Ids;
 use crate::wal::segment::Segment;
+
+/// Bytes of a segment that are in memory while a range is read.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// A sound frame.
 #[derive(Clone, Debug)]
@@ -79,7 +84,7 @@ pub(crate) fn inspect_running(
     let (mut sound, mut damage) = (0, Vec::new());
     for (segment, path) in files.iter().filter(|(segment, _)| segment.last >= segment.base) {
         let content = match disk.read(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             content => content.map_err(Error::io("read", path))?,
         };
         let id = ids.of(segment.base);
@@ -151,7 +156,7 @@ fn known_durable(disk: &dyn Disk, dir: &Path, ids: &Ids, segments: &[Segment]) -
 
 /// Writes frames again that may be in the system's memory only, and syncs: a page whose write-back failed counts as
 /// clean, so a sync alone would prove nothing.
-fn keep(disk: &dyn Disk, path: &Path, content: &[u8], uncertain: &[Spot]) -> std::io::Result<()> {
+fn keep(disk: &dyn Disk, path: &Path, content: &[u8], uncertain: &[Spot]) -> io::Result<()> {
     if uncertain.is_empty() {
         return Ok(());
     }
@@ -255,28 +260,68 @@ pub(crate) fn read_range(
         if segment.last < *positions.start() || segment.base > *positions.end() {
             continue;
         }
-        let content = match disk.read(path) {
-            Ok(content) => Bytes::from(content),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(Error::io("read", path)(error)),
-        };
         let id = ids.of(segment.base);
-        for spot in find_frames(id, segment.generation, &content) {
+        let mut wanted = |spot: Spot, piece: &Bytes| {
             let sequence = spot.head.sequence;
             if sequence >= limit || sequence > *positions.end() {
-                break;
+                return ControlFlow::Break(());
             }
-            if sequence < *positions.start() {
-                continue;
+            if sequence >= *positions.start() {
+                let body = spot.body(id, piece);
+                let body = body.and_then(|(header, payload)| Some((FrameHeader::decode(header).ok()?, payload)));
+                match body {
+                    Some((header, payload)) => {
+                        each(Located { position: sequence, durable: true, header, payload: piece.slice(payload) });
+                    }
+                    None => tracing::error!(path = %path.display(), sequence, "a frame cannot be read again"),
+                }
             }
-            let body = spot
-                .body(id, &content)
-                .and_then(|(header, payload)| Some((FrameHeader::decode(header).ok()?, content.slice(payload))));
-            match body {
-                Some((header, payload)) => each(Located { position: sequence, durable: true, header, payload }),
-                None => tracing::error!(path = %path.display(), sequence, "a frame cannot be read again"),
+            ControlFlow::Continue(())
+        };
+        match read_pieces(disk, path, (id, segment.generation), &mut wanted) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            read => read.map_err(Error::io("read", path))?,
+        }
+    }
+    Ok(())
+}
+
+/// Hands on the frames of a segment's use with the piece that holds each, until told to stop. Pieces have
+/// [`PIECE_BYTES`], or the bytes of a frame that is longer.
+fn read_pieces(
+    disk: &dyn Disk,
+    path: &Path,
+    (id, generation): (WalId, u64),
+    each: &mut dyn FnMut(Spot, &Bytes) -> ControlFlow<()>,
+) -> io::Result<()> {
+    let file = disk.open(path)?;
+    let size = file.bytes()?;
+    let (mut start, mut want) = (0, PIECE_BYTES);
+    while start < size {
+        let piece = Bytes::from(file.read_at(start, want)?);
+        let is_last = piece.len() < want || start + piece.len() as u64 >= size;
+        let mut offset = 0;
+        loop {
+            match next_frame(id, generation, &piece, offset) {
+                Next::Whole(spot) => {
+                    if each(spot, &piece).is_break() {
+                        return Ok(());
+                    }
+                    offset = spot.offset + spot.head.frame_bytes();
+                }
+                Next::Cut(spot) if is_last => offset = spot.offset + ALIGN,
+                Next::Cut(spot) => {
+                    (offset, want) = (spot.offset, spot.head.frame_bytes().max(PIECE_BYTES));
+                    break;
+                }
+                Next::None(_) if is_last => return Ok(()),
+                Next::None(end) => {
+                    (offset, want) = (end, PIECE_BYTES);
+                    break;
+                }
             }
         }
+        start += offset as u64;
     }
     Ok(())
 }

@@ -269,6 +269,38 @@ fn a_range_is_read_again_in_order() {
 }
 
 #[test]
+fn a_range_is_read_by_the_piece_whatever_the_frames_and_the_damage() {
+    let disk = SimDisk::default();
+    let mut log = open(&disk);
+    // Sizes that end pieces within heads and payloads; one that is longer than two pieces.
+    let sizes = (0..24).map(|number| if number == 11 { 2_500_000 } else { 149_990 + 8 * number });
+    let frames: Vec<Frame> = (1..).zip(sizes).map(|(number, size)| frame(number, size)).collect();
+    log.writer.append(&frames, true).expect("a group");
+    let read = |from: u64, to: u64| {
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        read_range(&disk, &Ids::new(ID), &log.segments.files(), from..=to, &mut |located| {
+            assert!(located.payload.iter().all(|&byte| byte == located.position.to_le_bytes()[0]));
+            found.push(located.position);
+            bytes += located.payload.len();
+        })
+        .expect("read");
+        (found, bytes)
+    };
+    let all: usize = frames.iter().map(|frame| frame.payload.len()).sum();
+    assert_eq!(read(1, 24), ((1..=24).collect(), all));
+    assert_eq!(read(12, 13).0, [12, 13]);
+    let (_, path) = log.segments.files().into_iter().next_back().expect("a segment");
+    let content = disk.read(&path).expect("content");
+    let spots = find_frames(ID, log.segments.files()[0].0.generation, &content);
+    // The head of the sixth and the payload of the ninth.
+    let file = disk.open(&path).expect("a file");
+    file.write_at(spots[5].offset as u64 + 20, &[0xff]).expect("written");
+    file.write_at(spots[8].offset as u64 + 5_000, &[0xff]).expect("written");
+    let left: Vec<u64> = (1..=24).filter(|position| ![6, 9].contains(position)).collect();
+    assert_eq!(read(1, 24).0, left);
+}
+
+#[test]
 fn a_frame_larger_than_a_segment_is_taken() {
     let disk = SimDisk::default();
     let mut log = open(&disk);
