@@ -7,26 +7,16 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `error.rs` | why a text is not planned |
 //! | `parse.rs` | a text as one statement, or as one condition over a row |
 //! | `permit.rs` | which statements are let through: those that only read |
 //! | `plan.rs` | a statement's logical plan |
 
+mod error;
 mod parse;
 mod permit;
 mod plan;
 
+pub use error::Error;
 pub use parse::{condition, statement};
 pub use plan::plan;
-
-use datafusion::common::DataFusionError;
-
-/// Why a text is not planned.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Understood, and not allowed here; the text says what is.
-    #[error("{0}")]
-    Refused(String),
-    /// Not understood by parser or planner.
-    #[error(transparent)]
-    Planner(#[from] DataFusionError),
-}
