@@ -55,6 +55,8 @@ pub struct Scan {
     /// part by [`Table::sort_keys`], equal ones as they were stored), then the tail. Parts are then decoded one after the
     /// other.
     pub as_stored: bool,
+    /// Seconds that the answer may take; none means those of the configuration.
+    pub seconds: Option<u64>,
 }
 
 /// One column of an answer's order; nulls come last.
@@ -75,6 +77,7 @@ impl Default for Scan {
             order: Vec::new(),
             limit: None,
             as_stored: false,
+            seconds: None,
         }
     }
 }
@@ -137,6 +140,7 @@ impl Engine {
         ask: Scan,
     ) -> Result<SendableRecordBatchStream, Error> {
         in_service(snapshot, table)?;
+        let seconds = ask.seconds.unwrap_or(self.config.sql_seconds);
         let provider = SnapshotTable::new(Arc::clone(snapshot), table, Arc::clone(&self.scans));
         let stream = if !ask.order.is_empty() || ask.limit.is_some() {
             let physical = self.native.create_physical_plan(&self.scan_plan(provider, ask)?).await?;
@@ -146,7 +150,7 @@ impl Engine {
         } else {
             execute_stream(self.plain_plan(&provider, ask).await?, self.native.task_ctx())?
         };
-        Ok(bound(stream, snapshot, Duration::from_secs(self.config.sql_seconds)))
+        Ok(bound(stream, snapshot, Duration::from_secs(seconds)))
     }
 
     /// Rows of some traces (ids as they are stored), in the order in which they were stored; `columns` as in [`Scan`].

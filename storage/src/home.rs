@@ -29,7 +29,7 @@ use crate::place::Place;
 const DATA: &str = "data";
 const DOCUMENTS: &str = "documents";
 /// Blocks of a bucket's large objects while they are read, below the data directory.
-const SPOOL: &str = "spool";
+pub(crate) const SPOOL: &str = "spool";
 
 /// An opened place.
 pub(crate) struct Home {

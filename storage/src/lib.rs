@@ -28,7 +28,7 @@
 //! | `damage.rs` `quarantine.rs` | what is known to be damaged; damaged files out of service |
 //! | `config.rs` `error.rs` `counter.rs` `stats.rs` | limits, failures, figures |
 //! | `seam.rs` `disk.rs` | what tests replace; files, so that they can cut the power (`simulation.rs`) |
-//! | `files/` `name.rs` | the files of tables: in a directory of a disk, in an object store; unused names |
+//! | `files/` `name.rs` `scratch.rs` | the files of tables: in a directory of a disk, in an object store; unused names; files without one |
 //! | `home.rs` `place.rs` `bucket/` | where tables and documents live, as configured; requests to an object store |
 
 mod arrival;
@@ -77,6 +77,7 @@ mod relief;
 mod replay;
 mod retain;
 mod rows;
+mod scratch;
 mod seam;
 mod signal;
 #[cfg(test)]
@@ -109,6 +110,7 @@ pub use erasure::{Condition, Erased, Erasure};
 pub use error::Error;
 pub use hold::{Hold, Holds};
 pub use part::file::{Commits, Part};
+pub use scratch::Scratch;
 pub use signal::FlushReport;
 pub use snapshot::Snapshot;
 pub use store::Store;

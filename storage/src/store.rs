@@ -34,6 +34,7 @@ use crate::part::file::Part;
 use crate::queue::Entry;
 use crate::reads::{Reads, Recent};
 use crate::rows::memory_bytes;
+use crate::scratch::Scratch;
 use crate::seam::Seams;
 use crate::signal::FlushReport;
 use crate::snapshot::Snapshot;
@@ -173,6 +174,11 @@ impl Store {
     /// The files of parts, rooted at `data` below the data directory or `url`: [`crate::Part::location`] is relative to it.
     pub fn object_store(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.files)
+    }
+
+    /// A file without a name below the data directory, for what does not fit into memory for a while. Blocks.
+    pub fn scratch(&self) -> std::io::Result<Scratch> {
+        Scratch::new(Arc::clone(&self.core.disk), &self.core.config.data_dir.join(home::SPOOL))
     }
 
     /// Bytes of a live part's file as it is now. Blocks.

@@ -8,8 +8,6 @@
 //!
 //! What a span draws depends on all spans of its trace and on those it links to, wherever in time they lie.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
 use tracelake_model::{TimeRange, UnixNano};
 
@@ -59,36 +57,19 @@ pub(crate) struct Call {
     pub(crate) error: bool,
 }
 
-/// All calls of one kind between two ends.
-#[derive(Clone, Debug)]
-pub(crate) struct Edge {
-    /// Who calls.
-    pub(crate) source: End,
-    /// Who is called.
-    pub(crate) target: End,
-    /// What for.
-    pub(crate) kind: EdgeKind,
-    /// One end sent no span of its own; attributes name it.
-    pub(crate) inferred: bool,
-    /// The calls, in no order.
-    pub(crate) calls: Vec<Call>,
-}
+/// The source, target and kind of an edge.
+pub(crate) type Ends = (End, End, EdgeKind);
 
-/// The edges of the calls that start in `range`, in no order, one per source, target and kind. `set` is sealed.
+/// Gives each call that starts in `range` with the edge that it goes along, in no order. `set` is sealed.
 ///
-/// The edges of adjoining ranges add up to those of their union, from one set.
-pub(crate) fn edges(set: &SpanSet, range: TimeRange) -> Vec<Edge> {
-    let mut found = Found { edges: HashMap::new(), messages: Messages::new(set), set, range };
-    for group in set.by_trace() {
+/// The calls of adjoining ranges are those of their union, from one set.
+pub(crate) fn calls(set: &SpanSet, range: TimeRange, give: &mut dyn FnMut(Ends, Call)) {
+    let mut found = Found { messages: Messages::new(set), set, range, give };
+    for group in set.by_trace().filter(|group| !set.is_guest(group[0].trace)) {
         if group.iter().any(|span| range.contains(UnixNano(span.start))) {
             found.trace(group);
         }
     }
-    let edge = |((source, target, kind), calls)| {
-        let inferred = matches!(source, End::Peer(_)) || matches!(target, End::Peer(_));
-        Edge { source, target, kind, inferred, calls }
-    };
-    found.edges.into_iter().map(edge).collect()
 }
 
 /// The traces about which a set, which holds all spans that start near `range` (`near.rs`), does not tell enough for the
@@ -99,7 +80,7 @@ pub(crate) fn incomplete(set: &SpanSet, range: TimeRange) -> Vec<[u8; 16]> {
     let mut traces: Vec<u32> = Vec::new();
     for group in set.by_trace() {
         let inside = |span: &Span| range.contains(UnixNano(span.start));
-        if !group.iter().any(inside) {
+        if set.is_guest(group[0].trace) || !group.iter().any(inside) {
             continue;
         }
         let is_cut = group.iter().any(|span| span.end() >= range.end.0);
@@ -134,7 +115,7 @@ struct Found<'a> {
     set: &'a SpanSet,
     range: TimeRange,
     messages: Messages<'a>,
-    edges: HashMap<(End, End, EdgeKind), Vec<Call>>,
+    give: &'a mut dyn FnMut(Ends, Call),
 }
 
 impl Found<'_> {
@@ -215,8 +196,8 @@ impl Found<'_> {
         self.add((End::Service(service), End::Peer(span.peer), kind), span, span.adjusted);
     }
 
-    fn add(&mut self, ends: (End, End, EdgeKind), span: &Span, adjusted: f32) {
+    fn add(&mut self, ends: Ends, span: &Span, adjusted: f32) {
         let (start, duration_ns, trace, error) = (span.start, span.duration_ns, span.trace, span.is_error());
-        self.edges.entry(ends).or_default().push(Call { start, duration_ns, trace, adjusted, error });
+        (self.give)(ends, Call { start, duration_ns, trace, adjusted, error });
     }
 }

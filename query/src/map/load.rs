@@ -49,8 +49,7 @@ pub(crate) async fn spans_and_relatives(
         return Ok(set);
     }
     let near = near(range);
-    let is_read = |part: &Part| near.contains(part.time_min) && near.contains(part.time_max);
-    let beyond = Arc::new(snapshot.narrowed(Table::Spans, true, |part| !is_read(part)));
+    let beyond = beyond(snapshot, range, true);
     let mut stream = engine.rows_of_traces(&beyond, Table::Spans, ids, &detail.columns()).await?;
     while let Some(batch) = stream.try_next().await? {
         let start = int(&batch, START_UNIX_NANO);
@@ -62,8 +61,15 @@ pub(crate) async fn spans_and_relatives(
     Ok(set)
 }
 
+/// What may hold spans that start neither in a range nor near it, with the tail or without.
+pub(crate) fn beyond(snapshot: &Snapshot, range: TimeRange, with_tail: bool) -> Arc<Snapshot> {
+    let near = near(range);
+    let is_read = |part: &Part| near.contains(part.time_min) && near.contains(part.time_max);
+    Arc::new(snapshot.narrowed(Table::Spans, with_tail, |part| !is_read(part)))
+}
+
 /// A range with what lies near it.
-fn near(range: TimeRange) -> TimeRange {
+pub(crate) fn near(range: TimeRange) -> TimeRange {
     TimeRange { start: range.start.minus(NEAR), end: range.end.plus(NEAR) }
 }
 

@@ -39,6 +39,7 @@ impl<'a> Messages<'a> {
                 let sources = set.links_of(span).iter().copied().chain([parent]);
                 processed.extend(sources.map(|source| (span.link.service, source)));
             }
+            processed.extend(set.processed_elsewhere.iter().copied());
         }
         Self { set, processed }
     }

@@ -30,6 +30,9 @@ pub(crate) const USER: &str = "user";
 pub(crate) const TIMER: &str = "timer";
 
 impl NodeKind {
+    /// All of them; the place of each is its number.
+    pub(crate) const ALL: [Self; 5] = [Self::Service, Self::Database, Self::Queue, Self::External, Self::Client];
+
     /// The name in ids and answers.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

@@ -69,6 +69,20 @@ impl Red {
         }
     }
 
+    /// Keeps durations as a histogram from now on where that takes less memory than one by one.
+    pub(crate) fn shrink(&mut self) {
+        let (Some(least), Some(most)) = (self.durations_ns.iter().min(), self.durations_ns.iter().max()) else {
+            return;
+        };
+        if self.kept.is_some() || self.durations_ns.len() > Histogram::buckets_between(*least, *most) {
+            let mut histogram = self.kept.take().unwrap_or_default();
+            std::mem::take(&mut self.durations_ns).into_iter().for_each(|duration| histogram.add(duration));
+            self.kept = Some(histogram);
+        } else {
+            self.durations_ns.shrink_to_fit();
+        }
+    }
+
     /// All durations as a histogram.
     pub(crate) fn histogram(&self) -> Histogram {
         let mut histogram = self.kept.as_deref().cloned().unwrap_or_default();

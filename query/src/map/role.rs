@@ -50,6 +50,10 @@ pub(crate) struct Clues<'a> {
 }
 
 impl Role {
+    /// All of them; the place of each is its number.
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Plain, Self::Send, Self::Receive, Self::Process, Self::Timer, Self::Inbound, Self::Outbound];
+
     /// What the kind alone says.
     pub(crate) fn of_kind(kind: i8) -> Self {
         match kind {

@@ -125,6 +125,10 @@ pub(crate) struct SpanSet {
     pub(crate) peers: Interner<(NodeKind, String)>,
     /// What single spans link to.
     pub(crate) links: Vec<Box<[Target]>>,
+    /// What spans that are not here worked on, by their service; for sets that hold some traces of many.
+    pub(crate) processed_elsewhere: Vec<(u32, Target)>,
+    /// By trace: whether it is here for the sake of others only.
+    guests: Vec<bool>,
     detail: Detail,
 }
 
@@ -141,6 +145,43 @@ impl SpanSet {
             set.peers.intern((NodeKind::Client, name.to_owned()));
         }
         set
+    }
+
+    /// About the bytes that it takes, with what sealing needs.
+    pub(crate) fn bytes(&self) -> usize {
+        const LINKS_BYTES: usize = size_of::<Box<[Target]>>() + 2 * size_of::<Target>();
+        self.spans.len() * size_of::<Span>() * 3 / 2
+            + self.links.len() * LINKS_BYTES
+            + self.processed_elsewhere.len() * size_of::<(u32, Target)>()
+            + self.traces.bytes()
+            + self.services.bytes()
+            + self.names.bytes()
+            + self.peers.bytes()
+    }
+
+    /// Forgets the spans and their traces; texts stay, and room that was made stays.
+    pub(crate) fn clear(&mut self) {
+        self.spans.clear();
+        self.traces = Interner::default();
+        self.links = Vec::new();
+        self.processed_elsewhere = Vec::new();
+        self.guests = Vec::new();
+    }
+
+    /// Says of each trace that is here whether it is here for the sake of others only: it draws nothing and counts nowhere.
+    pub(crate) fn mark_guests(&mut self, guests: Vec<bool>) {
+        self.guests = guests;
+    }
+
+    /// Notes what a span that is not here worked on.
+    pub(crate) fn note_processed(&mut self, service: u32, (trace, span): ([u8; 16], u64)) {
+        let trace = self.traces.intern(trace);
+        self.processed_elsewhere.push((service, Target { trace, span }));
+    }
+
+    /// Whether a trace is here for the sake of others only.
+    pub(crate) fn is_guest(&self, trace: u32) -> bool {
+        usize::try_from(trace).is_ok_and(|place| self.guests.get(place) == Some(&true))
     }
 
     /// Takes in all rows of a batch that has [`Detail::columns`].
@@ -259,21 +300,88 @@ impl SpanSet {
 pub(crate) struct Interner<T> {
     places: HashMap<T, u32>,
     values: Vec<T>,
+    /// Bytes that the values hold beside themselves.
+    beside: usize,
 }
 
 impl<T> Default for Interner<T> {
     fn default() -> Self {
-        Self { places: HashMap::new(), values: Vec::new() }
+        Self { places: HashMap::new(), values: Vec::new(), beside: 0 }
     }
 }
 
-impl<T: Clone + Eq + Hash> Interner<T> {
+/// What a value of an interner holds beside itself, in bytes.
+pub(crate) trait Weigh {
+    /// All that it and its copy hold.
+    fn beside(&self) -> usize;
+}
+
+impl Weigh for [u8; 16] {
+    fn beside(&self) -> usize {
+        0
+    }
+}
+
+impl Weigh for Arc<str> {
+    fn beside(&self) -> usize {
+        self.len() + 2 * size_of::<usize>()
+    }
+}
+
+impl Weigh for (NodeKind, String) {
+    fn beside(&self) -> usize {
+        2 * self.1.len()
+    }
+}
+
+impl Weigh for (String, String) {
+    fn beside(&self) -> usize {
+        2 * (self.0.len() + self.1.len())
+    }
+}
+
+impl<const N: usize> Weigh for [String; N] {
+    fn beside(&self) -> usize {
+        2 * self.iter().map(String::len).sum::<usize>()
+    }
+}
+
+impl<T: Clone + Eq + Hash + Weigh> Interner<T> {
+    /// The values by their numbers.
+    pub(crate) fn values(&self) -> &[T] {
+        &self.values
+    }
+
+    /// How many values there are.
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// About the bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        // Tables and lists have room for half as much again.
+        self.values.len() * (2 * size_of::<T>() + size_of::<u32>()) * 3 / 2 + self.beside
+    }
+
+    /// Forgets all but the first values.
+    pub(crate) fn truncate(&mut self, count: usize) {
+        for value in self.values.drain(count.min(self.values.len())..) {
+            self.beside -= value.beside();
+            self.places.remove(&value);
+        }
+        if self.places.capacity() > 4 * self.values.len() {
+            self.places.shrink_to_fit();
+            self.values.shrink_to_fit();
+        }
+    }
+
     /// The number of a value.
     pub(crate) fn intern(&mut self, value: T) -> u32 {
         if let Some(place) = self.places.get(&value) {
             return *place;
         }
         let place = u32::try_from(self.values.len()).expect("fewer distinct values than spans in memory");
+        self.beside += value.beside();
         self.values.push(value.clone());
         self.places.insert(value, place);
         place

@@ -56,6 +56,8 @@ pub(crate) struct Books {
     pages: Mutex<HashMap<TenantId, Page>>,
     /// Minutes that were computed and written.
     pub(crate) computed: AtomicU64,
+    /// Passes over their spans: one for each block of minutes whose spans fit into memory.
+    pub(crate) passes: AtomicU64,
     /// Time spent on it, in microseconds.
     pub(crate) busy_us: AtomicU64,
     /// Rounds that failed.
@@ -121,6 +123,11 @@ impl Books {
                 "tracelake_map_computed_total",
                 "Minutes of the service map that were computed and written.",
                 count(&self.computed),
+            ),
+            Sample::counter(
+                "tracelake_map_passes_total",
+                "Passes over the spans of minutes: one for each block of minutes whose spans fit into memory.",
+                count(&self.passes),
             ),
             Sample::gauge(
                 "tracelake_map_busy_seconds",

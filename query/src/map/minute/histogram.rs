@@ -62,6 +62,12 @@ impl Histogram {
         }
     }
 
+    /// How many buckets lie between those of two durations, these included.
+    pub(crate) fn buckets_between(least_ns: i64, most_ns: i64) -> usize {
+        let (least, most) = (bucket(least_ns).unwrap_or(FIRST), bucket(most_ns).unwrap_or(FIRST));
+        place(most - least) + 1
+    }
+
     /// How many durations.
     pub(crate) fn count(&self) -> u64 {
         self.count

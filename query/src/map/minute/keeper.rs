@@ -22,12 +22,10 @@ use tracing::warn;
 
 use crate::engine::{Engine, Scan};
 use crate::error::Error;
-use crate::map::load::spans_and_relatives;
 use crate::map::minute::book::{Kept, MINUTE_NS, Page, SALT_BITS, Waiting, overlaps};
+use crate::map::minute::pass::{self, PASS_BYTES, Pace, count};
 use crate::map::minute::row::{HEAD_COLUMNS, Minute, edge_rows, heads, minute_rows};
-use crate::map::minute::tally::Tally;
 use crate::map::minute::touch::{Ask, touched};
-use crate::map::span::Detail;
 
 /// The stream of the rows, as the tables' logs name it.
 const SOURCE: &str = "service_map";
@@ -42,8 +40,8 @@ const QUIET: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Minutes that are computed at once at most,
 const BLOCK_MINUTES: usize = 30;
-/// and about so many spans, at 72 bytes each; one minute may have more.
-const BLOCK_SPANS: u64 = 500_000;
+/// and about so many spans, which fit into one pass; one minute may have more.
+const BLOCK_SPANS: u64 = 100_000;
 /// Rows that are written at once, about.
 const WRITE_ROWS: usize = 20_000;
 /// Minutes that may wait; beyond, new parts are looked at later.
@@ -67,6 +65,8 @@ pub(crate) struct Keeper {
     desks: HashMap<TenantId, Desk>,
     /// Says between two blocks whether to go on; may wait.
     go_on: Box<dyn FnMut(Duration) -> bool + Send>,
+    /// Bytes of spans that it holds in memory at a time, about.
+    pub(crate) pass_bytes: usize,
 }
 
 /// What the keeper knows of a tenant.
@@ -82,7 +82,7 @@ struct Desk {
 impl Keeper {
     /// A keeper that is asked `go_on` (with the time that the last block took) before each block.
     pub(crate) fn new(engine: Arc<Engine>, go_on: Box<dyn FnMut(Duration) -> bool + Send>) -> Self {
-        Self { engine, desks: HashMap::new(), go_on }
+        Self { engine, desks: HashMap::new(), go_on, pass_bytes: PASS_BYTES }
     }
 
     /// Looks at what is new of all tenants and computes what is due.
@@ -106,12 +106,16 @@ impl Keeper {
             if block.is_empty() || !(self.go_on)(took) {
                 return Ok(());
             }
-            let began = Instant::now();
-            desk.compute(&engine, &snapshot, block).await?;
-            took = began.elapsed();
+            let mut pace = Pace { go_on: &mut *self.go_on, since: Instant::now(), busy: Duration::ZERO };
+            let done = desk.compute(&engine, &snapshot, (block, self.pass_bytes), &mut pace).await?;
+            took = pace.since.elapsed();
+            let busy = pace.busy();
             let books = engine.books();
-            books.busy_us.fetch_add(u64::try_from(took.as_micros()).unwrap_or(0), Ordering::Relaxed);
+            books.busy_us.fetch_add(u64::try_from(busy.as_micros()).unwrap_or(0), Ordering::Relaxed);
             books.publish(tenant, &desk.page);
+            if !done {
+                return Ok(());
+            }
         }
     }
 }
@@ -211,17 +215,24 @@ impl Desk {
         block
     }
 
-    /// Computes minutes that follow each other, and writes them.
-    async fn compute(&mut self, engine: &Engine, snapshot: &Arc<Snapshot>, block: Vec<i64>) -> Result<(), Error> {
+    /// Computes minutes that follow each other, within so many bytes, and writes them; whether it came to the end.
+    async fn compute(
+        &mut self,
+        engine: &Engine,
+        snapshot: &Arc<Snapshot>,
+        (block, bytes_max): (Vec<i64>, usize),
+        pace: &mut Pace<'_>,
+    ) -> Result<bool, Error> {
         let settled = Arc::new(snapshot.narrowed(Table::Spans, false, |_| true));
         let parts = settled.parts(Table::Spans);
         let seen = parts.iter().map(|part| part.commits.last).max().unwrap_or(self.page.seen).max(self.page.seen);
-        let (Some(first), Some(last)) = (block.first(), block.last()) else { return Ok(()) };
+        let (Some(first), Some(last)) = (block.first(), block.last()) else { return Ok(true) };
         let range = TimeRange { start: UnixNano(*first), end: UnixNano(last.saturating_add(MINUTE_NS)) };
-        let detail = Detail { names: true, peers: true };
-        let set = spans_and_relatives(engine, &settled, range, detail).await?;
-        let mut tallies = Tally::by_minute(&set, range);
-        drop(set);
+        let Some(counted) = count(pass::Ask { engine, snapshot: &settled, range, bytes_max }, pace).await? else {
+            return Ok(false);
+        };
+        engine.books().passes.fetch_add(counted.passes, Ordering::Relaxed);
+        let mut tallies = counted.tallies;
         let minute = |start: i64| {
             let tally = tallies.remove(&start).unwrap_or_default();
             Minute { start, commits: commits_of(start, parts), tally }
@@ -241,7 +252,7 @@ impl Desk {
             self.write(engine, snapshot.tenant(), &minutes, generation).await?;
             minutes = rest;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Writes minutes; once they are visible they wait no longer.

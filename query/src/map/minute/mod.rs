@@ -8,6 +8,7 @@
 //! | `row.rs` `column.rs` | a minute's tally as rows of the two tables, and back; their nested columns |
 //! | `touch.rs` | which minutes new spans change |
 //! | `book.rs` | what is known of a tenant's minutes: which are kept, which wait |
+//! | `pass.rs` `spill.rs` | counts the spans of minutes in bounded memory; spans put aside on disk meanwhile |
 //! | `keeper.rs` `thread.rs` | computes minutes that wait and writes them; the thread that does so |
 //! | `read.rs` | a range's tally: kept minutes, and spans for what is cut or changed |
 //!
@@ -19,8 +20,12 @@ pub(crate) mod column;
 pub(crate) mod example;
 pub(crate) mod histogram;
 pub(crate) mod keeper;
+pub(crate) mod pass;
+#[cfg(test)]
+pub(crate) mod pass_tests;
 pub(crate) mod read;
 pub(crate) mod row;
+pub(crate) mod spill;
 pub(crate) mod tally;
 #[cfg(test)]
 mod tests;

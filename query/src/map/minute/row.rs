@@ -1,7 +1,7 @@
 //! A minute as rows of `service_edges` and `service_minutes`, and back.
 //!
-//! `service_minutes` holds for each minute one row without a service, which says that the minute is kept and from which
-//! commits of `spans`; for each service one row without a name; for each of its operations one row. A minute without
+//! `service_minutes` holds for each minute one row without a service, which says that the minute is kept, from which
+//! commits of `spans`, and by `whole` = false that a trace was too large to draw its calls; for each service one row without a name; for each of its operations one row. A minute without
 //! any span has the first row alone.
 
 use std::sync::Arc;
@@ -30,8 +30,6 @@ use crate::view::column::{boolean, double, int, list, small, text, text_at};
 /// Operations of a service that a minute keeps; a service with more has none kept, and is read from its spans.
 pub(crate) const OPERATIONS_MAX: usize = 1_000;
 
-const NODE_KINDS: [NodeKind; 5] =
-    [NodeKind::Service, NodeKind::Database, NodeKind::Queue, NodeKind::External, NodeKind::Client];
 const EDGE_KINDS: [(EdgeKind, &str); 4] = [
     (EdgeKind::Call, "call"),
     (EdgeKind::Messaging, "messaging"),
@@ -97,11 +95,11 @@ pub(crate) fn minute_rows(minutes: &[Minute], generation: i64) -> Result<Batch, 
             rows.commits.values().append_value(signed(commits.last));
         });
         rows.commits.append(true);
-        rows.whole.append_null();
+        rows.whole.append_option(minute.tally.torn.then_some(false));
         for (name, service) in &minute.tally.services {
             let from = (Arc::clone(name), (Arc::from(""), i8::MIN));
             let operations = || minute.tally.operations.range(from.clone()..).take_while(|((of, _), _)| of == name);
-            let whole = operations().count() <= OPERATIONS_MAX;
+            let whole = !service.crowded && operations().count() <= OPERATIONS_MAX;
             rows.push(minute.start, (Some(name), None, None), service.spans, &service.red);
             rows.commits.append(false);
             rows.whole.append_value(whole);
@@ -191,7 +189,7 @@ pub(crate) fn add_edges(batch: &RecordBatch, wanted: impl Fn(i64, i64) -> bool, 
     let (inferred, examples) = (boolean(batch, INFERRED), list(batch, EXAMPLES));
     let Some(latencies) = Latencies::new(batch, LATENCY) else { return };
     for row in (0..batch.num_rows()).filter(|row| wanted(minute.value(*row), generation.value(*row))) {
-        let node = |name: &str| NODE_KINDS.into_iter().find(|kind| kind.as_str() == name);
+        let node = |name: &str| NodeKind::ALL.into_iter().find(|kind| kind.as_str() == name);
         let edge = EDGE_KINDS.iter().find(|(_, name)| *name == kind.value(row));
         // A newer version may know more kinds; it writes its minutes again once it runs.
         let (Some(from), Some(to), Some((kind, _))) =
@@ -227,9 +225,13 @@ pub(crate) fn add_services(
     let (minute, generation) = (int(batch, MINUTE_UNIX_NANO), int(batch, GENERATION));
     let (service, name, kind) = (text(batch, SERVICE_NAME), text(batch, NAME), small(batch, KIND));
     let (spans, errors, estimates) = (int(batch, SPANS), int(batch, ERRORS), Estimates::new(batch));
+    let whole = boolean(batch, WHOLE);
     let Some(latencies) = Latencies::new(batch, LATENCY) else { return };
     for row in (0..batch.num_rows()).filter(|row| wanted(minute.value(*row), generation.value(*row))) {
-        let Some(service) = text_at(service, row) else { continue };
+        let Some(service) = text_at(service, row) else {
+            tally.torn |= whole.is_valid(row) && !whole.value(row);
+            continue;
+        };
         let errors = unsigned(errors.value(row));
         let estimated = estimates.at(row);
         let add = |red: &mut Red| red.add_kept_with(errors, estimated, |histogram| latencies.add_to(row, histogram));

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use tracelake_model::{TimeRange, UnixNano};
 
-use crate::map::edge::{EdgeKind, End, edges};
+use crate::map::edge::{EdgeKind, End, Ends, calls};
 use crate::map::minute::example::{Example, offer};
 use crate::map::node::NodeKind;
 use crate::map::red::Red;
-use crate::map::span::{NONE, SpanSet};
+use crate::map::span::{NONE, Span, SpanSet};
 
 /// One end of an edge.
 pub(crate) type Name = (NodeKind, Arc<str>);
@@ -34,6 +34,8 @@ pub(crate) struct ServiceTally {
     pub(crate) spans: u64,
     /// Its requests: SERVER and CONSUMER spans.
     pub(crate) red: Red,
+    /// It has more operations than a minute keeps, and none of them are here.
+    pub(crate) crowded: bool,
 }
 
 /// One operation of a service: name and OTLP number of the kind.
@@ -48,6 +50,8 @@ pub(crate) struct Tally {
     pub(crate) services: BTreeMap<Arc<str>, ServiceTally>,
     /// By service; only where names of spans were read.
     pub(crate) operations: BTreeMap<(Arc<str>, Operation), Red>,
+    /// A trace was too large for its calls to be drawn; its spans count in services and operations.
+    pub(crate) torn: bool,
 }
 
 impl EdgeTally {
@@ -66,12 +70,49 @@ impl EdgeTally {
 impl Tally {
     /// The sums of the spans of a sealed set that start in `range`.
     pub(crate) fn of(set: &SpanSet, range: TimeRange) -> Self {
-        gather(set, range, |_| 0).remove(&0).unwrap_or_default()
+        let mut tallies = BTreeMap::new();
+        add_edges(set, range, |_| 0, &mut tallies);
+        add_spans(set, range, |_| 0, &mut tallies);
+        tallies.remove(&0).unwrap_or_default()
     }
 
     /// The same for each minute (its start, Unix nanoseconds) that has any.
     pub(crate) fn by_minute(set: &SpanSet, range: TimeRange) -> BTreeMap<i64, Self> {
-        gather(set, range, |start| UnixNano(start).minute().0)
+        let minute = |start| UnixNano(start).minute().0;
+        let mut tallies = BTreeMap::new();
+        add_edges(set, range, minute, &mut tallies);
+        add_spans(set, range, minute, &mut tallies);
+        tallies
+    }
+
+    /// The same of some spans of a trace of which too much is missing to draw edges.
+    pub(crate) fn of_torn(set: &SpanSet, range: TimeRange) -> BTreeMap<i64, Self> {
+        let mut tallies = BTreeMap::new();
+        add_spans(set, range, |start| UnixNano(start).minute().0, &mut tallies);
+        tallies.values_mut().for_each(|tally| tally.torn = true);
+        tallies
+    }
+
+    /// Keeps durations by histogram where that takes less memory, and of a service with more than `operations_max`
+    /// operations none. For tallies of which histograms are kept anyway.
+    pub(crate) fn shrink(&mut self, operations_max: usize) {
+        self.edges.values_mut().for_each(|edge| edge.red.shrink());
+        self.services.values_mut().for_each(|service| service.red.shrink());
+        let mut counts: HashMap<Arc<str>, usize> = HashMap::new();
+        for ((service, _), red) in &mut self.operations {
+            red.shrink();
+            match counts.get_mut(service) {
+                Some(count) => *count += 1,
+                None => drop(counts.insert(Arc::clone(service), 1)),
+            }
+        }
+        for (name, service) in &mut self.services {
+            service.crowded |= counts.get(name).is_some_and(|count| *count > operations_max);
+        }
+        if self.services.values().any(|service| service.crowded) {
+            let services = &self.services;
+            self.operations.retain(|(name, _), _| !services.get(name).is_some_and(|service| service.crowded));
+        }
     }
 
     /// Takes in all that another one has.
@@ -86,34 +127,36 @@ impl Tally {
             let known = self.services.entry(name).or_default();
             known.spans += service.spans;
             known.red.merge(service.red);
+            known.crowded |= service.crowded;
         }
+        self.torn |= other.torn;
         for (operation, red) in other.operations {
             self.operations.entry(operation).or_default().merge(red);
         }
     }
 }
 
-fn gather(set: &SpanSet, range: TimeRange, part: impl Fn(i64) -> i64) -> BTreeMap<i64, Tally> {
-    let mut tallies: BTreeMap<i64, Tally> = BTreeMap::new();
-    for edge in edges(set, range) {
-        let mut parts: HashMap<i64, EdgeTally> = HashMap::new();
-        for call in &edge.calls {
-            let tally = parts.entry(part(call.start)).or_default();
-            tally.red.add_adjusted(call.duration_ns, call.error, call.adjusted);
-            tally.inferred = edge.inferred;
-            let example =
-                Example { trace: *set.traces.get(call.trace), duration_ns: call.duration_ns, error: call.error };
-            offer(&mut tally.examples, example);
-        }
-        let ends = (name(set, edge.source), name(set, edge.target), edge.kind);
-        for (at, tally) in parts {
-            tallies.entry(at).or_default().edges.insert(ends.clone(), tally);
-        }
+fn add_edges(set: &SpanSet, range: TimeRange, part: impl Fn(i64) -> i64, tallies: &mut BTreeMap<i64, Tally>) {
+    let mut edges: HashMap<(i64, Ends), EdgeTally> = HashMap::new();
+    calls(set, range, &mut |ends, call| {
+        let tally = edges.entry((part(call.start), ends)).or_default();
+        tally.red.add_adjusted(call.duration_ns, call.error, call.adjusted);
+        tally.inferred = matches!(ends, (End::Peer(_), ..) | (_, End::Peer(_), _));
+        let example = Example { trace: *set.traces.get(call.trace), duration_ns: call.duration_ns, error: call.error };
+        offer(&mut tally.examples, example);
+    });
+    for ((at, (source, target, kind)), tally) in edges {
+        let ends = (name(set, source), name(set, target), kind);
+        tallies.entry(at).or_default().edges.insert(ends, tally);
     }
+}
+
+fn add_spans(set: &SpanSet, range: TimeRange, part: impl Fn(i64) -> i64, tallies: &mut BTreeMap<i64, Tally>) {
     let mut services: HashMap<(i64, u32), ServiceTally> = HashMap::new();
     let mut operations: HashMap<(i64, u32, u32, i8), Red> = HashMap::new();
+    let counts = |span: &&Span| !set.is_guest(span.trace) && range.contains(UnixNano(span.start));
     // What a sidecar sent is its service's, which counts by its own spans.
-    for span in set.spans.iter().filter(|span| !span.is_folded && range.contains(UnixNano(span.start))) {
+    for span in set.spans.iter().filter(|span| !span.is_folded).filter(counts) {
         let at = part(span.start);
         let service = services.entry((at, span.link.service)).or_default();
         service.spans += 1;
@@ -133,7 +176,6 @@ fn gather(set: &SpanSet, range: TimeRange, part: impl Fn(i64) -> i64) -> BTreeMa
         let key = (Arc::clone(set.services.get(service)), operation);
         tallies.entry(at).or_default().operations.insert(key, red);
     }
-    tallies
 }
 
 /// The name of an edge's end.

@@ -23,16 +23,16 @@ use crate::map::truth;
 use crate::view::service::list_services;
 
 const SECOND: i64 = 1_000_000_000;
-const MINUTE: i64 = 60 * SECOND;
+pub(super) const MINUTE: i64 = 60 * SECOND;
 /// Start of the made-up spans: an hour ago, at a full minute.
-const BEGIN: i64 = (NOW.0 - 3600 * SECOND) / MINUTE * MINUTE;
-const MINUTES: i64 = 9;
+pub(super) const BEGIN: i64 = (NOW.0 - 3600 * SECOND) / MINUTE * MINUTE;
+pub(super) const MINUTES: i64 = 9;
 
-fn range(start: i64, end: i64) -> TimeRange {
+pub(super) fn range(start: i64, end: i64) -> TimeRange {
     TimeRange { start: UnixNano(start), end: UnixNano(end) }
 }
 
-fn keeper(house: &House) -> Keeper {
+pub(super) fn keeper(house: &House) -> Keeper {
     Keeper::new(Arc::clone(&house.engine), Box::new(|_| true))
 }
 
@@ -79,7 +79,7 @@ impl Made {
 }
 
 /// Traces over some minutes: calls, messages, long and late children, spans that were lost.
-fn made(random: &mut StdRng, traces: u64) -> Vec<Value> {
+pub(super) fn made(random: &mut StdRng, traces: u64) -> Vec<Value> {
     const SERVICES: [&str; 5] = ["shop", "cart", "pay", "mail", "stock"];
     let mut rows = Vec::new();
     for trace in 1..=traces {
@@ -150,7 +150,7 @@ fn same(found: &Tally, expected: &Tally, what: &str) {
 }
 
 /// Compares answers with what spans alone tell.
-async fn check(house: &House, range: TimeRange, what: &str) {
+pub(super) async fn check(house: &House, range: TimeRange, what: &str) {
     let (tenant, engine) = (TenantId::default(), &house.engine);
     for want in [Want::Map, Want::Services, Want::Operations("cart")] {
         let found = tally(engine, &tenant, range, want).await.expect("a tally");
@@ -196,7 +196,7 @@ fn between_services(tally: &Tally) -> Vec<u64> {
     tally.edges.iter().filter(|(ends, _)| both(ends)).map(|(_, edge)| edge.red.count()).collect()
 }
 
-fn kept_minutes(house: &House) -> usize {
+pub(super) fn kept_minutes(house: &House) -> usize {
     house.engine.books().page(&TenantId::default()).map_or(0, |page| page.kept.len())
 }
 

@@ -15,9 +15,10 @@ use super::expect::{Expected, Key, Seen};
 use super::record::{BEGIN, Record, trace_id};
 use super::run::request;
 use super::system::{Sampling, System};
-use crate::fixture::batch;
-use crate::map::edge::edges;
+use crate::fixture::{House, batch};
+use crate::map::edge;
 use crate::map::graph::{ServiceMap, draw, id};
+use crate::map::minute::pass_tests::{counted, shown};
 use crate::map::minute::tally::{Tally, name};
 use crate::map::span::{Detail, SpanSet};
 
@@ -54,6 +55,38 @@ fn random_systems_are_mapped_exactly() {
             assert!(count >= 20, "the systems are too tame: {count} edges {kind}, sampled: {sampled}");
         }
     }
+}
+
+/// Counted from tables in one pass and in many, a system's minutes are the same.
+#[tokio::test]
+async fn random_systems_come_out_the_same_in_any_number_of_passes() {
+    let mut most = 0;
+    for seed in (0..SYSTEMS).step_by(8) {
+        let system = system(seed);
+        let record = run(&system);
+        let mut rows: Vec<_> = (0..record.spans.len()).map(|span| record.row(span)).collect();
+        rows.shuffle(&mut StdRng::seed_from_u64(seed));
+        let house = House::new();
+        for piece in rows.chunks(rows.len() / 2 + 1) {
+            house.append(Table::Spans, piece).await;
+            house.flush().await;
+        }
+        let range = TimeRange { start: UnixNano(BEGIN), end: UnixNano(BEGIN + 3_600_000_000_000) };
+        let one = counted(&house, range, usize::MAX).await;
+        // No single trace, with what it links to, is larger.
+        for bytes_max in [400_000, 60_000] {
+            let many = counted(&house, range, bytes_max).await;
+            most = most.max(many.passes);
+            if many.tallies.values().any(|tally| tally.torn) {
+                continue;
+            }
+            let (found, wanted) = (shown(&many), shown(&one));
+            let differs = found.iter().zip(&wanted).find(|(found, wanted)| found != wanted);
+            assert!(found == wanted, "seed {seed}, {bytes_max} bytes, {} passes: {differs:?}", many.passes);
+        }
+    }
+    println!("up to {most} passes");
+    assert!(most >= 7, "{most} passes");
 }
 
 fn system(seed: u64) -> System {
@@ -237,13 +270,11 @@ fn compare_estimates(map: &ServiceMap, truth: &Expected, faults: &mut String) {
 /// The calls of each edge as the rules find them, in order.
 fn calls(set: &SpanSet, range: TimeRange) -> BTreeMap<Key, Vec<Seen>> {
     let mut found: BTreeMap<Key, Vec<Seen>> = BTreeMap::new();
-    for edge in edges(set, range) {
-        let key = (id(&name(set, edge.source)), id(&name(set, edge.target)), kind_name(&format!("{:?}", edge.kind)));
-        let trace = |place: u32| u128::from_be_bytes(*set.traces.get(place)) as usize - 1;
-        let calls = edge.calls.iter().map(|call| (call.duration_ns, call.error, trace(call.trace), call.start));
-        let before = found.insert(key, calls.collect());
-        assert!(before.is_none(), "one edge per source, target and kind");
-    }
+    edge::calls(set, range, &mut |(source, target, kind), call| {
+        let key = (id(&name(set, source)), id(&name(set, target)), kind_name(&format!("{kind:?}")));
+        let trace = u128::from_be_bytes(*set.traces.get(call.trace)) as usize - 1;
+        found.entry(key).or_default().push((call.duration_ns, call.error, trace, call.start));
+    });
     found.values_mut().for_each(|calls| calls.sort_unstable());
     found
 }

@@ -1,0 +1,438 @@
+//! Counts the spans of a range minute by minute in bounded memory, however many there are.
+//!
+//! As long as they fit they are counted at once. What does not fit is read once, too, and put aside on disk by trace
+//! (`spill.rs`); then some bins after the other are loaded and counted, each a pass. Edges join spans of a trace, so passes
+//! add up; what joins traces, links and messages that another span worked on, is looked up in the other bins.
+//!
+//! A pass that turns out too large is split, in the end down to a single trace. Of a trace that alone is too large the
+//! spans count in services and operations, its edges are not drawn, and its minutes say so ([`Tally::torn`]).
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use datafusion::common::DataFusionError;
+use futures::TryStreamExt;
+use tracelake_model::column::START_UNIX_NANO;
+use tracelake_model::{Table, TimeRange, UnixNano};
+use tracelake_storage::Snapshot;
+
+use crate::engine::{Engine, Scan};
+use crate::error::Error;
+use crate::map::edge::incomplete;
+use crate::map::load::{beyond, near};
+use crate::map::minute::row::OPERATIONS_MAX;
+use crate::map::minute::spill::{BIN_BITS, Bins, Piece, Record, Spill, bin_of, mixed, records, trace_hash};
+use crate::map::minute::tally::Tally;
+use crate::map::role::Role;
+use crate::map::span::{Detail, SpanSet};
+use crate::view::column::int;
+
+/// Bytes of spans that a pass may hold in memory.
+pub(crate) const PASS_BYTES: usize = 16 << 20;
+/// About the bytes of a span in memory with its share of what it names.
+const SPAN_BYTES: usize = 112;
+/// Spans that are gathered before they are put aside, as a share of a pass.
+const GATHERED_SHARE: usize = 8;
+/// Levels of bins: by so many times [`BIN_BITS`] of a hash traces are told apart, then spans.
+const LEVELS: u32 = 3;
+/// Traces that are looked for in older parts at once.
+const TRACES_AT_ONCE: usize = 16_384;
+/// Longest reading of a range's spans: there is no hurry, but it must end.
+const READ_SECONDS: u64 = 3600;
+/// After so long others get a turn.
+const TURN: Duration = Duration::from_millis(500);
+
+/// How fast to go.
+pub(crate) struct Pace<'a> {
+    /// Told how long the work took, waits, and says whether to go on.
+    pub(crate) go_on: &'a mut (dyn FnMut(Duration) -> bool + Send),
+    /// When the work under way began.
+    pub(crate) since: Instant,
+    /// Work that ended before.
+    pub(crate) busy: Duration,
+}
+
+impl Pace<'_> {
+    /// Rests when it is time to; whether to go on.
+    fn turn(&mut self) -> bool {
+        let took = self.since.elapsed();
+        if took < TURN {
+            return true;
+        }
+        let goes_on = (self.go_on)(took);
+        self.busy += took;
+        self.since = Instant::now();
+        goes_on
+    }
+
+    /// All work until now.
+    pub(crate) fn busy(&self) -> Duration {
+        self.busy + self.since.elapsed()
+    }
+}
+
+/// What is to be counted.
+pub(crate) struct Ask<'a> {
+    pub(crate) engine: &'a Engine,
+    /// Parts of spans.
+    pub(crate) snapshot: &'a Arc<Snapshot>,
+    /// Whole minutes.
+    pub(crate) range: TimeRange,
+    /// Bytes of spans that may be in memory, about.
+    pub(crate) bytes_max: usize,
+}
+
+/// What was counted.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    /// By the start of the minute.
+    pub(crate) tallies: BTreeMap<i64, Tally>,
+    /// In so many passes.
+    pub(crate) passes: u64,
+}
+
+/// Counts; `None` when it was told to end.
+pub(crate) async fn count(ask: Ask<'_>, pace: &mut Pace<'_>) -> Result<Option<Counted>, Error> {
+    let set = SpanSet::new(Detail { names: true, peers: true });
+    let mut counter = Counter { ask, set, spill: None, levels: Vec::new(), counted: Counted::default() };
+    let goes_on = counter.run(pace).await?;
+    Ok(goes_on.then_some(counter.counted))
+}
+
+/// Some bins of a level.
+#[derive(Clone, Copy, Debug)]
+struct Class {
+    /// Place in [`Counter::levels`] of what its bins are of; `None` for the first level.
+    of: Option<usize>,
+    from: usize,
+    to: usize,
+}
+
+/// Bins into which one bin was dealt.
+#[derive(Debug)]
+struct Level {
+    bins: Bins,
+    /// Which bits of a hash choose among them.
+    number: u32,
+    /// The bits below are these.
+    prefix: u64,
+    /// Whether all is of one trace that is too large, and the hashes those of spans.
+    torn: bool,
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Done,
+    /// It does not fit.
+    TooLarge,
+    /// It was told to end.
+    End,
+}
+
+struct Counter<'a> {
+    ask: Ask<'a>,
+    set: SpanSet,
+    spill: Option<Spill>,
+    levels: Vec<Level>,
+    counted: Counted,
+}
+
+impl Counter<'_> {
+    async fn run(&mut self, pace: &mut Pace<'_>) -> Result<bool, Error> {
+        let mut step = self.read(self.ask.bytes_max, pace).await?;
+        if step == Step::Done && self.spill.is_none() {
+            self.set.seal();
+            step = self.relatives(pace).await?;
+            if step == Step::Done {
+                self.count_set(false);
+                return Ok(true);
+            }
+            if step == Step::TooLarge {
+                self.set = SpanSet::new(Detail { names: true, peers: true });
+                step = self.read(0, pace).await?;
+            }
+        }
+        let mut classes = match (step, &mut self.spill) {
+            (Step::Done, Some(spill)) => {
+                spill.finish().map_err(failed)?;
+                grouped(None, &spill.first, self.ask.bytes_max)
+            }
+            (step, _) => return Ok(step != Step::End),
+        };
+        while let Some(class) = classes.pop() {
+            match self.load(class, pace).await? {
+                Step::Done => self.count_set(self.is_torn(class)),
+                Step::TooLarge => self.split(class, &mut classes)?,
+                Step::End => return Ok(false),
+            }
+            if !pace.turn() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads what starts near the range. Puts it aside once it takes more than `bytes_max`.
+    async fn read(&mut self, bytes_max: usize, pace: &mut Pace<'_>) -> Result<Step, Error> {
+        let detail = Detail { names: true, peers: true };
+        let range = near(self.ask.range);
+        let scan =
+            Scan { columns: detail.columns(), as_stored: true, range, seconds: Some(READ_SECONDS), ..Scan::default() };
+        let mut stream = self.ask.engine.rows_at(self.ask.snapshot, Table::Spans, scan).await?;
+        let mut limit = bytes_max;
+        while let Some(batch) = stream.try_next().await? {
+            self.set.push(&batch);
+            if self.set.bytes() > limit {
+                self.put_aside()?;
+                // What stays are texts that have numbers.
+                limit = self.set.bytes() + self.ask.bytes_max / GATHERED_SHARE;
+            }
+            if !pace.turn() {
+                return Ok(Step::End);
+            }
+        }
+        if self.spill.is_some() {
+            self.put_aside()?;
+        }
+        Ok(Step::Done)
+    }
+
+    fn put_aside(&mut self) -> Result<(), Error> {
+        let spill = match &mut self.spill {
+            Some(spill) => spill,
+            none => none.insert(Spill::new(self.ask.engine.store().scratch().map_err(failed)?)),
+        };
+        spill.take(&mut self.set).map_err(failed)
+    }
+
+    /// Takes in what stands around the spans, of older and newer parts.
+    async fn relatives(&mut self, pace: &mut Pace<'_>) -> Result<Step, Error> {
+        let near = near(self.ask.range);
+        let beyond = beyond(self.ask.snapshot, self.ask.range, false);
+        if beyond.parts(Table::Spans).is_empty() {
+            return Ok(self.fits());
+        }
+        let ids = incomplete(&self.set, self.ask.range);
+        let columns = Detail { names: true, peers: true }.columns();
+        for ids in ids.chunks(TRACES_AT_ONCE) {
+            let ids = ids.iter().copied().map(Vec::from).collect();
+            let mut stream = self.ask.engine.rows_of_traces(&beyond, Table::Spans, ids, &columns).await?;
+            while let Some(batch) = stream.try_next().await? {
+                let start = int(&batch, START_UNIX_NANO);
+                let is_new = |row: &usize| !near.contains(UnixNano(start.value(*row)));
+                self.set.push_rows(&batch, (0..batch.num_rows()).filter(is_new).map(|row| (row, false)));
+                if self.fits() == Step::TooLarge {
+                    return Ok(Step::TooLarge);
+                }
+                if !pace.turn() {
+                    return Ok(Step::End);
+                }
+            }
+        }
+        if !ids.is_empty() {
+            self.set.seal();
+        }
+        Ok(self.fits())
+    }
+
+    /// Whether the set is within its bound, if need be without what came twice.
+    fn fits(&mut self) -> Step {
+        if self.set.bytes() > self.ask.bytes_max {
+            self.set.seal();
+        }
+        if self.set.bytes() > self.ask.bytes_max { Step::TooLarge } else { Step::Done }
+    }
+
+    /// Loads some bins and what decides about their edges.
+    async fn load(&mut self, class: Class, pace: &mut Pace<'_>) -> Result<Step, Error> {
+        let Some(spill) = self.spill.take() else { return Ok(Step::Done) };
+        spill.known.clear(&mut self.set);
+        let loaded = self.load_from(&spill, class, pace);
+        self.spill = Some(spill);
+        let step = loaded?;
+        if step != Step::Done || self.is_torn(class) {
+            return Ok(step);
+        }
+        self.relatives(pace).await
+    }
+
+    fn load_from(&mut self, spill: &Spill, class: Class, pace: &mut Pace<'_>) -> Result<Step, Error> {
+        for number in class.from..class.to {
+            for place in self.pieces(spill, class.of, number) {
+                let piece = spill.piece(place).map_err(failed)?;
+                records(&piece).for_each(|record| record.restore(&mut self.set));
+                if self.fits() == Step::TooLarge && !self.is_last(class) {
+                    return Ok(Step::TooLarge);
+                }
+                if !pace.turn() {
+                    return Ok(Step::End);
+                }
+            }
+        }
+        self.set.seal();
+        if self.is_torn(class) { Ok(Step::Done) } else { self.guests(spill, class, pace) }
+    }
+
+    /// Takes in what spans of the class link to, and learns what spans elsewhere worked on.
+    fn guests(&mut self, spill: &Spill, class: Class, pace: &mut Pace<'_>) -> Result<Step, Error> {
+        let (mut traces, mut messages) = (HashSet::new(), HashSet::new());
+        for span in self.set.spans.iter().filter(|span| self.ask.range.contains(UnixNano(span.start))) {
+            let trace = *self.set.traces.get(span.trace);
+            let links = self.set.links_of(span).iter().map(|target| (*self.set.traces.get(target.trace), target.span));
+            for (linked, id) in links {
+                if !self.holds(class, trace_hash(&linked)) {
+                    traces.insert(linked);
+                }
+                if span.role == Role::Receive {
+                    messages.insert((linked, id));
+                }
+            }
+            if span.role == Role::Receive {
+                messages.insert((trace, span.link.parent));
+            }
+        }
+        if traces.is_empty() && messages.is_empty() {
+            return Ok(Step::Done);
+        }
+        for bin in spill.first.all() {
+            for place in &bin.pieces {
+                let piece = spill.piece(*place).map_err(failed)?;
+                for record in records(&piece) {
+                    if self.holds(class, by_trace(record)) {
+                        continue;
+                    }
+                    if traces.contains(&record.trace()) {
+                        record.restore(&mut self.set);
+                    }
+                    if record.role() == Role::Process && !messages.is_empty() {
+                        self.note_processed(record, &messages);
+                    }
+                }
+                if self.fits() == Step::TooLarge {
+                    return Ok(Step::TooLarge);
+                }
+                if !pace.turn() {
+                    return Ok(Step::End);
+                }
+            }
+        }
+        self.set.seal();
+        let guests: Vec<bool> = self.set.traces.values().iter().map(|id| !self.holds(class, trace_hash(id))).collect();
+        self.set.mark_guests(guests);
+        Ok(Step::Done)
+    }
+
+    fn note_processed(&mut self, record: Record<'_>, messages: &HashSet<([u8; 16], u64)>) {
+        let parent = (record.trace(), record.parent());
+        for source in record.links().chain([parent]).filter(|source| messages.contains(source)) {
+            let service = record.service(&mut self.set);
+            self.set.note_processed(service, source);
+        }
+    }
+
+    /// Makes smaller classes of one that is too large.
+    fn split(&mut self, class: Class, classes: &mut Vec<Class>) -> Result<(), Error> {
+        if class.to - class.from > 1 {
+            let middle = usize::midpoint(class.from, class.to);
+            classes.extend([Class { from: middle, ..class }, Class { to: middle, ..class }]);
+            return Ok(());
+        }
+        let Some(mut spill) = self.spill.take() else { return Ok(()) };
+        let dealt = self.deal(&mut spill, class);
+        self.spill = Some(spill);
+        let level = dealt.map_err(failed)?;
+        classes.extend(grouped(Some(self.levels.len()), &level.bins, self.ask.bytes_max));
+        self.levels.push(level);
+        Ok(())
+    }
+
+    /// Deals a bin to the bins of a further level: by trace, or by span where one trace alone is too large.
+    fn deal(&self, spill: &mut Spill, class: Class) -> io::Result<Level> {
+        let (above, prefix, torn) = match class.of.and_then(|of| self.levels.get(of)) {
+            None => (0, 0, false),
+            Some(level) => (level.number, level.prefix, level.torn),
+        };
+        let prefix = prefix | (class.from as u64) << (above * BIN_BITS);
+        let pieces = self.pieces(spill, class.of, class.from);
+        let (number, prefix, torn) = match (torn, above + 1) {
+            (false, next) if next < LEVELS => (next, prefix, false),
+            (false, _) => (0, 0, true),
+            (true, next) => (next, prefix, true),
+        };
+        let hash = if torn { by_span } else { by_trace };
+        let bins = spill.deal(&pieces, number, hash)?;
+        Ok(Level { bins, number, prefix, torn })
+    }
+
+    fn count_set(&mut self, torn: bool) {
+        self.counted.passes += 1;
+        let range = self.ask.range;
+        let tallies = if torn { Tally::of_torn(&self.set, range) } else { Tally::by_minute(&self.set, range) };
+        for (minute, mut tally) in tallies {
+            tally.shrink(OPERATIONS_MAX);
+            let sum = self.counted.tallies.entry(minute).or_default();
+            sum.merge(tally);
+            sum.shrink(OPERATIONS_MAX);
+        }
+    }
+
+    /// Where the spans of a bin are.
+    fn pieces(&self, spill: &Spill, of: Option<usize>, number: usize) -> Vec<Piece> {
+        let bins = of.and_then(|of| self.levels.get(of)).map_or(&spill.first, |level| &level.bins);
+        bins.all().get(number).map_or_else(Vec::new, |bin| bin.pieces.clone())
+    }
+
+    fn is_torn(&self, class: Class) -> bool {
+        class.of.and_then(|of| self.levels.get(of)).is_some_and(|level| level.torn)
+    }
+
+    /// Whether the spans of a class cannot be told apart any further.
+    fn is_last(&self, class: Class) -> bool {
+        let level = class.of.and_then(|of| self.levels.get(of));
+        class.to - class.from == 1 && level.is_some_and(|level| level.torn && level.number + 1 >= LEVELS)
+    }
+
+    /// Whether the trace of a hash is of a class.
+    fn holds(&self, class: Class, hash: u64) -> bool {
+        let level = class.of.and_then(|of| self.levels.get(of));
+        let (number, prefix) = level.map_or((0, 0), |level| (level.number, level.prefix));
+        let below = (1 << (number * BIN_BITS)) - 1;
+        hash & below == prefix && (class.from..class.to).contains(&bin_of(hash, number))
+    }
+}
+
+fn by_trace(record: Record<'_>) -> u64 {
+    trace_hash(&record.trace())
+}
+
+fn by_span(record: Record<'_>) -> u64 {
+    mixed(record.span())
+}
+
+/// Neighbouring bins that together fit into a pass, by their numbers of spans; the first ones last.
+fn grouped(of: Option<usize>, bins: &Bins, bytes_max: usize) -> Vec<Class> {
+    let mut classes: Vec<Class> = Vec::new();
+    let mut bytes = 0;
+    for (number, bin) in bins.all().iter().enumerate() {
+        if bin.spans == 0 {
+            continue;
+        }
+        bytes += bin.spans * SPAN_BYTES;
+        match classes.last_mut() {
+            Some(class) if bytes <= bytes_max => class.to = number + 1,
+            _ => {
+                classes.push(Class { of, from: number, to: number + 1 });
+                bytes = bin.spans * SPAN_BYTES;
+            }
+        }
+    }
+    classes.reverse();
+    classes
+}
+
+fn failed(fault: io::Error) -> Error {
+    Error::Engine(DataFusionError::IoError(fault))
+}
