@@ -77,6 +77,11 @@ async fn map(
         warnings.sort();
         warnings.dedup();
     }
+    if map.torn {
+        warnings.push(
+            "a trace of the range has so many spans that its calls are not on the map; its services count".to_owned(),
+        );
+    }
     json_warned(serde_json::to_value(map).unwrap_or_default(), &warnings)
 }
 

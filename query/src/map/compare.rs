@@ -31,6 +31,7 @@ pub(crate) fn compare(mut now: ServiceMap, before: ServiceMap) -> ServiceMap {
         Link { compared, ..link.emptied() }
     }));
     now.edges.sort_by_cached_key(key);
+    now.torn |= before.torn;
     now
 }
 

@@ -32,6 +32,9 @@ pub(crate) struct ServiceMap {
     pub(crate) compare: Option<Span>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) edges: Vec<Link>,
+    /// A trace was too large for its calls to be drawn.
+    #[serde(skip)]
+    pub(crate) torn: bool,
 }
 
 /// A range as answers name it.
@@ -117,7 +120,7 @@ pub(crate) async fn service_map(
 
 /// Draws the map of a tally.
 pub(crate) fn draw(tally: Tally, range: TimeRange, service: Option<&str>) -> ServiceMap {
-    let Tally { mut edges, services, .. } = tally;
+    let Tally { mut edges, services, torn, .. } = tally;
     let mut nodes: BTreeMap<Name, Red> =
         services.into_iter().map(|(name, service)| ((NodeKind::Service, name), service.red)).collect();
     if let Some(name) = service {
@@ -144,7 +147,7 @@ pub(crate) fn draw(tally: Tally, range: TimeRange, service: Option<&str>) -> Ser
     let mut edges: Vec<Link> = edges.into_iter().map(named).collect();
     edges.sort_by(|a, b| (&a.source, &a.target, a.kind).cmp(&(&b.source, &b.target, b.kind)));
     let (start, end) = (range.start.to_rfc3339(), range.end.to_rfc3339());
-    ServiceMap { start, end, bound, compare: None, nodes, edges }
+    ServiceMap { start, end, bound, compare: None, nodes, edges, torn }
 }
 
 /// The id of an edge's end in answers: its kind and name.

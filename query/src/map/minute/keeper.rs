@@ -6,8 +6,8 @@
 //! of which every minute is written: after a crash the work goes on there, and what is done twice is one more generation.
 //! Deliberately leaves minutes alone whose spans are gone, and young ones: answers compute those from their spans.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use datafusion::common::DataFusionError;
 use datafusion::prelude::col;
 use futures::TryStreamExt;
-use tracelake_model::column::SERVICE_NAME;
+use tracelake_model::column::{MINUTE_UNIX_NANO, SERVICE_NAME};
 use tracelake_model::{Derived, Refusal, Sink, Source, Table, TenantId, TimeRange, UnixNano};
 use tracelake_storage::{Commits, Part, Snapshot};
 use tracing::warn;
@@ -26,6 +26,7 @@ use crate::map::minute::book::{Kept, MINUTE_NS, Page, SALT_BITS, Waiting, overla
 use crate::map::minute::pass::{self, PASS_BYTES, Pace, count};
 use crate::map::minute::row::{HEAD_COLUMNS, Minute, edge_rows, heads, minute_rows};
 use crate::map::minute::touch::{Ask, touched};
+use crate::view::column::int;
 
 /// The stream of the rows, as the tables' logs name it.
 const SOURCE: &str = "service_map";
@@ -77,6 +78,8 @@ struct Desk {
     kept_seen: u64,
     /// The last source position.
     position: u64,
+    /// A hash of the names of the parts of `service_minutes` among which it was last looked for minutes that are gone.
+    looked_at: u64,
 }
 
 impl Keeper {
@@ -97,6 +100,7 @@ impl Keeper {
         let engine = Arc::clone(&self.engine);
         let desk = self.desks.entry(tenant.clone()).or_insert_with(|| Desk::open(&engine, tenant));
         let snapshot = Arc::new(engine.store().snapshot(tenant));
+        desk.forget(&snapshot);
         desk.learn(&engine, &snapshot).await?;
         desk.look(&engine, &snapshot).await?;
         engine.books().publish(tenant, &desk.page);
@@ -124,7 +128,25 @@ impl Desk {
     fn open(engine: &Engine, tenant: &TenantId) -> Self {
         let position = engine.store().derived_position(tenant, SOURCE);
         let page = Page { seen: position >> POSITION_BITS, ..Page::default() };
-        Self { page, kept_seen: 0, position }
+        Self { page, kept_seen: 0, position, looked_at: 0 }
+    }
+
+    /// Forgets minutes whose rows are gone, by retention or erasure.
+    fn forget(&mut self, snapshot: &Snapshot) {
+        let table = Table::ServiceMinutes;
+        let parts = snapshot.parts(table);
+        let mut hasher = DefaultHasher::new();
+        parts.iter().for_each(|part| part.location.hash(&mut hasher));
+        if std::mem::replace(&mut self.looked_at, hasher.finish()) == hasher.finish() {
+            return;
+        }
+        let in_tail: BTreeSet<i64> =
+            snapshot.tail(table).iter().flat_map(|rows| int(rows, MINUTE_UNIX_NANO).values().iter().copied()).collect();
+        let gone = gone(&self.page.kept, parts, &in_tail);
+        if !gone.is_empty() {
+            let kept = Arc::make_mut(&mut self.page.kept);
+            gone.iter().for_each(|minute| drop(kept.remove(minute)));
+        }
     }
 
     /// Learns which minutes are kept: at first all, then those that commits brought since.
@@ -284,6 +306,21 @@ impl Desk {
         engine.books().computed.fetch_add(minutes.len() as u64, Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// Minutes that neither parts nor the tail may hold.
+fn gone(kept: &BTreeMap<i64, Kept>, parts: &[Arc<Part>], in_tail: &BTreeSet<i64>) -> Vec<i64> {
+    let mut held: Vec<(i64, i64)> = parts.iter().map(|part| (part.time_min.0, part.time_max.0)).collect();
+    held.sort_unstable();
+    let mut held = held.into_iter().peekable();
+    let mut end = i64::MIN;
+    let is_gone = |minute: &i64| {
+        while let Some((_, last)) = held.next_if(|(first, _)| first <= minute) {
+            end = end.max(last);
+        }
+        end < *minute && !in_tail.contains(minute)
+    };
+    kept.keys().copied().filter(is_gone).collect()
 }
 
 /// The commits of the parts that may hold spans of a minute.

@@ -11,6 +11,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use tracelake_model::{Table, TenantId, TimeRange};
+use tracelake_storage::{Condition, Erasure};
 
 use super::tests::{BEGIN, MINUTE, MINUTES, check, keeper, kept_minutes, made, range};
 use crate::fixture::House;
@@ -164,5 +165,41 @@ async fn a_trace_too_large_for_a_pass_counts_but_draws_no_edge_and_its_minute_sa
         .iter()
         .map(|((source, target, _), edge)| format!("{} {} {}", source.1, target.1, edge.red.count()))
         .collect();
-    assert_eq!(edges, ["shop cart 38"]);
+    assert_eq!(edges, ["shop cart 38", "user shop 38"]);
+}
+
+#[tokio::test]
+async fn minutes_whose_rows_are_gone_are_forgotten() {
+    let span = |trace: u64, minute: i64| {
+        let trace = format!("{trace:032x}");
+        json!({"trace_id": trace, "service_name": "shop", "kind": 2, "start_unix_nano": BEGIN + minute * MINUTE})
+    };
+    let house = House::new();
+    let mut keeper = keeper(&house);
+    for minute in 0..4 {
+        house.append(Table::Spans, &[span(1, minute), span(2, minute)]).await;
+        house.flush().await;
+        keeper.round(Haste::All).await.expect("kept");
+        assert_eq!(kept_minutes(&house), usize::try_from(minute).expect("small") + 1, "in the tail and in parts");
+    }
+    house.flush().await;
+    keeper.round(Haste::All).await.expect("kept");
+    assert_eq!(kept_minutes(&house), 4);
+    let erase = |until: i64| Erasure {
+        table: Table::ServiceMinutes,
+        condition: Condition::new(
+            vec!["minute_unix_nano".to_owned()],
+            Box::new(move |rows| {
+                let minutes = crate::view::column::int(rows, "minute_unix_nano");
+                Ok(minutes.iter().map(|minute| Some(minute.is_some_and(|minute| minute < until))).collect())
+            }),
+        ),
+        range: TimeRange::ALL,
+        dry_run: false,
+    };
+    for (until, left) in [(BEGIN + 2 * MINUTE, 2), (BEGIN + 9 * MINUTE, 0)] {
+        house.store.erase(&TenantId::default(), erase(until)).await.expect("an erasure");
+        keeper.round(Haste::All).await.expect("kept");
+        assert_eq!(kept_minutes(&house), left);
+    }
 }

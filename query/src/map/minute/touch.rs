@@ -2,7 +2,7 @@
 //!
 //! A new parent gives the calls below it another caller, wherever they are in time; a new child shows that a span was
 //! answered; a span that is stored again takes the place of its former self. Relatives are found by the trace index, and
-//! looked for only where minutes are kept that nothing else touches.
+//! looked for only where minutes are kept that nothing else touches: some traces at a time, however many are new.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
@@ -42,50 +42,104 @@ pub(crate) struct Ask<'a> {
     pub(crate) matters: &'a (dyn Fn(Range<i64>) -> bool + Sync),
 }
 
-/// The minutes (their starts, Unix nanoseconds) that new spans touch.
+/// How much is held in memory.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// Traces that are looked for at once.
+    traces: usize,
+    /// Spans of these that were stored before, and new ones.
+    rows: usize,
+}
+
+/// Together about 10 MB.
+const BOUNDS: Bounds = Bounds { traces: 16_384, rows: 65_536 };
+
+/// The minutes (their starts, Unix nanoseconds) that new spans touch. Of traces with very many spans all minutes count as
+/// touched.
 pub(crate) async fn touched(engine: &Engine, ask: &Ask<'_>) -> Result<BTreeSet<i64>, Error> {
-    let relatives = (ask.matters)(i64::MIN..i64::MAX);
-    let columns = if relatives { COLUMNS.to_vec() } else { vec![START_UNIX_NANO] };
-    let scan = Scan { columns, ..Scan::default() };
-    let (mut minutes, mut rows) = (BTreeSet::new(), Vec::new());
-    let mut stream = engine.rows_at(ask.fresh, Table::Spans, scan).await?;
+    touched_within(engine, ask, BOUNDS).await
+}
+
+async fn touched_within(engine: &Engine, ask: &Ask<'_>, bounds: Bounds) -> Result<BTreeSet<i64>, Error> {
+    let far = |part: &Part| (ask.matters)(part.time_min.minute().0..part.time_max.0.saturating_add(1));
+    let before = Arc::new(ask.before.narrowed(Table::Spans, false, far));
+    let relatives = !before.parts(Table::Spans).is_empty();
+    let columns = if relatives { vec![TRACE_ID, START_UNIX_NANO] } else { vec![START_UNIX_NANO] };
+    let (mut minutes, mut traces) = (BTreeSet::new(), BTreeSet::new());
+    let mut stream = engine.rows_at(ask.fresh, Table::Spans, Scan { columns, ..Scan::default() }).await?;
     while let Some(batch) = stream.try_next().await? {
         note_minutes(&batch, &mut minutes);
         if relatives {
-            push(&batch, &mut rows);
+            note_traces(&batch, &mut traces);
+        }
+        // A batch has fewer traces than are looked for at once.
+        if traces.len() >= bounds.traces {
+            note_relatives(engine, ask.fresh, &before, (std::mem::take(&mut traces), bounds), &mut minutes).await?;
         }
     }
-    if rows.is_empty() {
-        return Ok(minutes);
-    }
-    let far = |part: &Part| (ask.matters)(part.time_min.minute().0..part.time_max.0.saturating_add(1));
-    let before = Arc::new(ask.before.narrowed(Table::Spans, false, far));
-    if before.parts(Table::Spans).is_empty() {
-        return Ok(minutes);
-    }
-    rows.sort_unstable();
-    let ids = rows.chunk_by(|a, b| a.trace == b.trace).map(|rows| rows[0].trace.to_vec()).collect();
-    let mut stored = Vec::new();
-    let mut stream = engine.rows_of_traces(&before, Table::Spans, ids, &COLUMNS).await?;
-    while let Some(batch) = stream.try_next().await? {
-        push(&batch, &mut stored);
-    }
-    stored.sort_unstable();
-    let by_trace: HashMap<[u8; 16], &[Row]> =
-        rows.chunk_by(|a, b| a.trace == b.trace).map(|rows| (rows[0].trace, rows)).collect();
-    for stored in stored.chunk_by(|a, b| a.trace == b.trace) {
-        if let Some(fresh) = by_trace.get(&stored[0].trace) {
-            touch(stored, fresh, &mut minutes);
-        }
+    if !traces.is_empty() {
+        note_relatives(engine, ask.fresh, &before, (traces, bounds), &mut minutes).await?;
     }
     Ok(minutes)
+}
+
+/// The minutes of spans stored before that new ones of some traces touch.
+async fn note_relatives(
+    engine: &Engine,
+    fresh: &Arc<Snapshot>,
+    before: &Arc<Snapshot>,
+    (traces, bounds): (BTreeSet<Vec<u8>>, Bounds),
+    minutes: &mut BTreeSet<i64>,
+) -> Result<(), Error> {
+    let Some(stored) = rows_of(engine, before, traces, bounds, minutes).await? else { return Ok(()) };
+    if stored.is_empty() {
+        return Ok(());
+    }
+    let traces = stored.chunk_by(|a, b| a.trace == b.trace).map(|rows| rows[0].trace.to_vec()).collect();
+    let Some(fresh) = rows_of(engine, fresh, traces, bounds, &mut BTreeSet::new()).await? else {
+        minutes.extend(stored.iter().map(minute_of));
+        return Ok(());
+    };
+    let by_trace: HashMap<[u8; 16], &[Row]> =
+        fresh.chunk_by(|a, b| a.trace == b.trace).map(|rows| (rows[0].trace, rows)).collect();
+    for stored in stored.chunk_by(|a, b| a.trace == b.trace) {
+        if let Some(fresh) = by_trace.get(&stored[0].trace) {
+            touch(stored, fresh, minutes);
+        }
+    }
+    Ok(())
+}
+
+/// The rows of some traces in order; `None` where there are too many: then the minutes of all are noted.
+async fn rows_of(
+    engine: &Engine,
+    snapshot: &Arc<Snapshot>,
+    traces: BTreeSet<Vec<u8>>,
+    bounds: Bounds,
+    minutes: &mut BTreeSet<i64>,
+) -> Result<Option<Vec<Row>>, Error> {
+    let (mut rows, mut fits) = (Vec::new(), true);
+    let mut stream = engine.rows_of_traces(snapshot, Table::Spans, traces, &COLUMNS).await?;
+    while let Some(batch) = stream.try_next().await? {
+        if fits {
+            push(&batch, &mut rows);
+            fits = rows.len() <= bounds.rows;
+        } else {
+            note_minutes(&batch, minutes);
+        }
+        if !fits {
+            minutes.extend(rows.drain(..).map(|row| minute_of(&row)));
+        }
+    }
+    rows.sort_unstable();
+    Ok(fits.then_some(rows))
 }
 
 /// The minutes of stored spans of one trace that new ones of it touch.
 fn touch(stored: &[Row], fresh: &[Row], minutes: &mut BTreeSet<i64>) {
     let mut changed: HashSet<u64> = fresh.iter().map(|row| row.span).collect();
     let mut mark = |row: &Row| {
-        minutes.insert(UnixNano(row.start).minute().0);
+        minutes.insert(minute_of(row));
     };
     stored.iter().filter(|row| changed.contains(&row.span)).for_each(&mut mark);
     // What stands below a changed span may lead past it to another caller.
@@ -116,6 +170,10 @@ fn touch(stored: &[Row], fresh: &[Row], minutes: &mut BTreeSet<i64>) {
     }
 }
 
+fn minute_of(row: &Row) -> i64 {
+    UnixNano(row.start).minute().0
+}
+
 fn note_minutes(batch: &RecordBatch, minutes: &mut BTreeSet<i64>) {
     let mut last = None;
     for start in int(batch, START_UNIX_NANO).values() {
@@ -123,6 +181,14 @@ fn note_minutes(batch: &RecordBatch, minutes: &mut BTreeSet<i64>) {
         if last != Some(minute) {
             minutes.insert(minute);
             last = Some(minute);
+        }
+    }
+}
+
+fn note_traces(batch: &RecordBatch, traces: &mut BTreeSet<Vec<u8>>) {
+    for trace in binary(batch, TRACE_ID).iter().flatten() {
+        if !traces.contains(trace) {
+            traces.insert(trace.to_vec());
         }
     }
 }
@@ -145,7 +211,13 @@ fn push(batch: &RecordBatch, rows: &mut Vec<Row>) {
 
 #[cfg(test)]
 mod tests {
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+    use serde_json::{Value, json};
+    use tracelake_model::TenantId;
+
     use super::*;
+    use crate::fixture::{House, NOW};
 
     const MINUTE: i64 = 60_000_000_000;
 
@@ -160,6 +232,51 @@ mod tests {
         touch(&rows(stored), &rows(fresh), &mut minutes);
         let found: Vec<i64> = minutes.into_iter().map(|minute| minute / MINUTE).collect();
         assert_eq!(found, expected, "{stored:?}, then {fresh:?}");
+    }
+
+    /// Traces of a few spans, some an hour apart.
+    fn made(random: &mut StdRng) -> Vec<Value> {
+        let span = |trace: u64, span: u64, random: &mut StdRng| {
+            let parent = random.random_range(0..span);
+            let mut row = json!({
+                "trace_id": format!("{trace:032x}"),
+                "span_id": format!("{span:016x}"),
+                "start_unix_nano": NOW.0 - random.random_range(0..90) * MINUTE,
+                "duration_ns": random.random_range(0..MINUTE),
+            });
+            if parent > 0 {
+                row["parent_span_id"] = json!(format!("{parent:016x}"));
+            }
+            row
+        };
+        (0..200).map(|_| span(random.random_range(1..60), random.random_range(1..9), random)).collect()
+    }
+
+    #[tokio::test]
+    async fn new_spans_touch_the_same_minutes_some_traces_at_a_time_and_at_least_those_where_there_are_too_many() {
+        for seed in 0..5 {
+            let mut random = StdRng::seed_from_u64(seed);
+            let house = House::new();
+            for _ in 0..6 {
+                house.append(Table::Spans, &made(&mut random)).await;
+                house.flush().await;
+            }
+            let snapshot = house.store.snapshot(&TenantId::default());
+            let middle = snapshot.parts(Table::Spans)[3].commits.first;
+            let fresh = Arc::new(snapshot.narrowed(Table::Spans, false, |part| part.commits.last >= middle));
+            let before = snapshot.narrowed(Table::Spans, false, |part| part.commits.last < middle);
+            let ask = Ask { fresh: &fresh, before: &before, matters: &|_| true };
+            let whole = touched(&house.engine, &ask).await.expect("minutes");
+            let within = async |traces, rows| {
+                touched_within(&house.engine, &ask, Bounds { traces, rows }).await.expect("minutes")
+            };
+            assert_eq!(within(1, usize::MAX).await, whole, "seed {seed}");
+            for rows in [0, 50, 300] {
+                assert!(within(1, rows).await.is_superset(&whole), "seed {seed}, {rows} rows");
+            }
+            let alone = touched(&house.engine, &Ask { matters: &|_| false, ..ask }).await.expect("minutes");
+            assert!(alone.is_subset(&whole) && !before.parts(Table::Spans).is_empty(), "seed {seed}");
+        }
     }
 
     #[test]

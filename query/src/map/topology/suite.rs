@@ -60,7 +60,7 @@ fn random_systems_are_mapped_exactly() {
 /// Counted from tables in one pass and in many, a system's minutes are the same.
 #[tokio::test]
 async fn random_systems_come_out_the_same_in_any_number_of_passes() {
-    let mut most = 0;
+    let (mut most, mut torn) = (0, 0);
     for seed in (0..SYSTEMS).step_by(8) {
         let system = system(seed);
         let record = run(&system);
@@ -73,20 +73,21 @@ async fn random_systems_come_out_the_same_in_any_number_of_passes() {
         }
         let range = TimeRange { start: UnixNano(BEGIN), end: UnixNano(BEGIN + 3_600_000_000_000) };
         let one = counted(&house, range, usize::MAX).await;
-        // No single trace, with what it links to, is larger.
         for bytes_max in [400_000, 60_000] {
             let many = counted(&house, range, bytes_max).await;
-            most = most.max(many.passes);
             if many.tallies.values().any(|tally| tally.torn) {
+                // A batch of messages links to more than a pass may hold.
+                torn += 1;
                 continue;
             }
+            most = most.max(many.passes);
             let (found, wanted) = (shown(&many), shown(&one));
             let differs = found.iter().zip(&wanted).find(|(found, wanted)| found != wanted);
             assert!(found == wanted, "seed {seed}, {bytes_max} bytes, {} passes: {differs:?}", many.passes);
         }
     }
-    println!("up to {most} passes");
-    assert!(most >= 7, "{most} passes");
+    println!("up to {most} passes, {torn} of 60 torn");
+    assert!(most >= 7 && torn <= 20, "{most} passes, {torn} of 60 torn");
 }
 
 fn system(seed: u64) -> System {
