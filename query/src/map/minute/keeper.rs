@@ -23,7 +23,7 @@ use tracing::warn;
 use crate::engine::{Engine, Scan};
 use crate::error::Error;
 use crate::map::minute::book::{Kept, MINUTE_NS, Page, SALT_BITS, Waiting, overlaps};
-use crate::map::minute::pass::{self, PASS_BYTES, Pace, count};
+use crate::map::minute::pass::{self, MARGIN_MIN, PASS_BYTES, Pace, count};
 use crate::map::minute::row::{HEAD_COLUMNS, Minute, edge_rows, heads, minute_rows};
 use crate::map::minute::touch::{Ask, touched};
 use crate::view::column::int;
@@ -250,7 +250,8 @@ impl Desk {
         let seen = parts.iter().map(|part| part.commits.last).max().unwrap_or(self.page.seen).max(self.page.seen);
         let (Some(first), Some(last)) = (block.first(), block.last()) else { return Ok(true) };
         let range = TimeRange { start: UnixNano(*first), end: UnixNano(last.saturating_add(MINUTE_NS)) };
-        let Some(counted) = count(pass::Ask { engine, snapshot: &settled, range, bytes_max }, pace).await? else {
+        let ask = pass::Ask { engine, snapshot: &settled, range, bytes_max, margin_min: MARGIN_MIN };
+        let Some(counted) = count(ask, pace).await? else {
             return Ok(false);
         };
         engine.books().passes.fetch_add(counted.passes, Ordering::Relaxed);

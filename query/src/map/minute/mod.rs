@@ -8,6 +8,7 @@
 //! | `row.rs` `column.rs` | a minute's tally as rows of the two tables, and back; their nested columns |
 //! | `touch.rs` | which minutes new spans change |
 //! | `book.rs` | what is known of a tenant's minutes: which are kept, which wait |
+//! | `margin.rs` | what near a minute is worth reading |
 //! | `pass.rs` `spill.rs` | counts the spans of minutes in bounded memory; spans put aside on disk meanwhile |
 //! | `keeper.rs` `thread.rs` | computes minutes that wait and writes them; the thread that does so |
 //! | `read.rs` | a range's tally: kept minutes, and spans for what is cut or changed |
@@ -20,6 +21,7 @@ pub(crate) mod column;
 pub(crate) mod example;
 pub(crate) mod histogram;
 pub(crate) mod keeper;
+pub(crate) mod margin;
 pub(crate) mod pass;
 #[cfg(test)]
 pub(crate) mod pass_tests;

@@ -7,7 +7,7 @@
 //! A pass that turns out too large is split, in the end down to a single trace. Of a trace that alone is too large the
 //! spans count in services and operations, its edges are not drawn, and its minutes say so ([`Tally::torn`]).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,12 +16,13 @@ use datafusion::common::DataFusionError;
 use futures::TryStreamExt;
 use tracelake_model::column::START_UNIX_NANO;
 use tracelake_model::{Table, TimeRange, UnixNano};
-use tracelake_storage::Snapshot;
+use tracelake_storage::{Part, Snapshot};
 
 use crate::engine::{Engine, Scan};
 use crate::error::Error;
 use crate::map::edge::incomplete;
 use crate::map::load::{beyond, near};
+use crate::map::minute::margin::Margin;
 use crate::map::minute::row::OPERATIONS_MAX;
 use crate::map::minute::spill::{BIN_BITS, Bins, Piece, Record, Spill, bin_of, mixed, records, trace_hash};
 use crate::map::minute::tally::Tally;
@@ -35,6 +36,10 @@ pub(crate) const PASS_BYTES: usize = 16 << 20;
 const SPAN_BYTES: usize = 112;
 /// Spans that are gathered before they are put aside, as a share of a pass.
 const GATHERED_SHARE: usize = 8;
+/// With fewer spans around a range all of them are read.
+pub(crate) const MARGIN_MIN: u64 = 50_000;
+/// What is near a longer range is little beside it.
+const MARGIN_RANGE_MAX: Duration = Duration::from_secs(300);
 /// Levels of bins: by so many times [`BIN_BITS`] of a hash traces are told apart, then spans.
 const LEVELS: u32 = 3;
 /// Traces that are looked for in older parts at once.
@@ -82,6 +87,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) range: TimeRange,
     /// Bytes of spans that may be in memory, about.
     pub(crate) bytes_max: usize,
+    /// With fewer spans in parts around the range it does not pay to look which of them are worth reading.
+    pub(crate) margin_min: u64,
 }
 
 /// What was counted.
@@ -96,9 +103,21 @@ pub(crate) struct Counted {
 /// Counts; `None` when it was told to end.
 pub(crate) async fn count(ask: Ask<'_>, pace: &mut Pace<'_>) -> Result<Option<Counted>, Error> {
     let set = SpanSet::new(Detail { names: true, peers: true });
-    let mut counter = Counter { ask, set, spill: None, levels: Vec::new(), counted: Counted::default() };
+    let margin = margin(&ask).await?;
+    let mut counter = Counter { ask, margin, set, spill: None, levels: Vec::new(), counted: Counted::default() };
     let goes_on = counter.run(pace).await?;
     Ok(goes_on.then_some(counter.counted))
+}
+
+/// What of the spans near the range is worth reading; `None` where that is not worth finding out.
+async fn margin(ask: &Ask<'_>) -> Result<Option<Arc<Margin>>, Error> {
+    let near = near(ask.range);
+    let is_around = |part: &&Arc<Part>| part.time_max >= near.start && part.time_min < near.end;
+    let spans: u64 = ask.snapshot.parts(Table::Spans).iter().filter(is_around).map(|part| part.rows).sum();
+    if spans < ask.margin_min || ask.range.start.plus(MARGIN_RANGE_MAX) < ask.range.end {
+        return Ok(None);
+    }
+    Margin::of(ask.engine, ask.snapshot, ask.range, READ_SECONDS).await.map(Some)
 }
 
 /// Some bins of a level.
@@ -134,6 +153,7 @@ enum Step {
 
 struct Counter<'a> {
     ask: Ask<'a>,
+    margin: Option<Arc<Margin>>,
     set: SpanSet,
     spill: Option<Spill>,
     levels: Vec<Level>,
@@ -179,8 +199,15 @@ impl Counter<'_> {
     async fn read(&mut self, bytes_max: usize, pace: &mut Pace<'_>) -> Result<Step, Error> {
         let detail = Detail { names: true, peers: true };
         let range = near(self.ask.range);
-        let scan =
-            Scan { columns: detail.columns(), as_stored: true, range, seconds: Some(READ_SECONDS), ..Scan::default() };
+        let filter = self.margin.as_ref().map(Margin::filter);
+        let scan = Scan {
+            columns: detail.columns(),
+            filter,
+            as_stored: true,
+            range,
+            seconds: Some(READ_SECONDS),
+            ..Scan::default()
+        };
         let mut stream = self.ask.engine.rows_at(self.ask.snapshot, Table::Spans, scan).await?;
         let mut limit = bytes_max;
         while let Some(batch) = stream.try_next().await? {
@@ -208,34 +235,51 @@ impl Counter<'_> {
         spill.take(&mut self.set).map_err(failed)
     }
 
-    /// Takes in what stands around the spans, of older and newer parts.
+    /// Takes in what stands around the spans: of older and newer parts, and what was not worth reading but is linked to.
     async fn relatives(&mut self, pace: &mut Pace<'_>) -> Result<Step, Error> {
-        let near = near(self.ask.range);
-        let beyond = beyond(self.ask.snapshot, self.ask.range, false);
-        if beyond.parts(Table::Spans).is_empty() {
-            return Ok(self.fits());
-        }
         let ids = incomplete(&self.set, self.ask.range);
-        let columns = Detail { names: true, peers: true }.columns();
-        for ids in ids.chunks(TRACES_AT_ONCE) {
-            let ids = ids.iter().copied().map(Vec::from).collect();
-            let mut stream = self.ask.engine.rows_of_traces(&beyond, Table::Spans, ids, &columns).await?;
-            while let Some(batch) = stream.try_next().await? {
-                let start = int(&batch, START_UNIX_NANO);
-                let is_new = |row: &usize| !near.contains(UnixNano(start.value(*row)));
-                self.set.push_rows(&batch, (0..batch.num_rows()).filter(is_new).map(|row| (row, false)));
-                if self.fits() == Step::TooLarge {
-                    return Ok(Step::TooLarge);
+        let was_read = |id: &[u8; 16]| self.margin.as_ref().is_none_or(|margin| margin.may_hold(id));
+        let (read, unread): (Vec<_>, Vec<_>) = ids.into_iter().partition(was_read);
+        let beyond = beyond(self.ask.snapshot, self.ask.range, false);
+        for (ids, snapshot, outside) in [(read, &beyond, true), (unread, self.ask.snapshot, false)] {
+            if snapshot.parts(Table::Spans).is_empty() {
+                continue;
+            }
+            for ids in ids.chunks(TRACES_AT_ONCE) {
+                let ids = ids.iter().copied().map(Vec::from).collect();
+                let step = self.take_traces(snapshot, ids, outside, pace).await?;
+                if step != Step::Done {
+                    return Ok(step);
                 }
-                if !pace.turn() {
-                    return Ok(Step::End);
-                }
+                self.set.seal();
             }
         }
-        if !ids.is_empty() {
-            self.set.seal();
-        }
         Ok(self.fits())
+    }
+
+    /// Takes in spans of some traces: all, or those that start outside of the range and what is near it.
+    async fn take_traces(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        ids: BTreeSet<Vec<u8>>,
+        outside: bool,
+        pace: &mut Pace<'_>,
+    ) -> Result<Step, Error> {
+        let near = near(self.ask.range);
+        let columns = Detail { names: true, peers: true }.columns();
+        let mut stream = self.ask.engine.rows_of_traces(snapshot, Table::Spans, ids, &columns).await?;
+        while let Some(batch) = stream.try_next().await? {
+            let start = int(&batch, START_UNIX_NANO);
+            let is_new = |row: &usize| !outside || !near.contains(UnixNano(start.value(*row)));
+            self.set.push_rows(&batch, (0..batch.num_rows()).filter(is_new).map(|row| (row, false)));
+            if self.fits() == Step::TooLarge {
+                return Ok(Step::TooLarge);
+            }
+            if !pace.turn() {
+                return Ok(Step::End);
+            }
+        }
+        Ok(Step::Done)
     }
 
     /// Whether the set is within its bound, if need be without what came twice.

@@ -22,9 +22,9 @@ use crate::map::minute::tally::Tally;
 use crate::map::red::Red;
 
 /// Counts what is in parts.
-pub(crate) async fn counted(house: &House, range: TimeRange, bytes_max: usize) -> Counted {
+pub(crate) async fn counted(house: &House, range: TimeRange, bytes_max: usize, margin_min: u64) -> Counted {
     let snapshot = house.store.snapshot(&TenantId::default()).narrowed(Table::Spans, false, |_| true);
-    let ask = Ask { engine: &house.engine, snapshot: &Arc::new(snapshot), range, bytes_max };
+    let ask = Ask { engine: &house.engine, snapshot: &Arc::new(snapshot), range, bytes_max, margin_min };
     let mut go_on = |_| true;
     let mut pace = Pace { go_on: &mut go_on, since: Instant::now(), busy: Duration::ZERO };
     count(ask, &mut pace).await.expect("a count").expect("an end")
@@ -91,12 +91,18 @@ async fn passes_add_up_whatever_their_number() {
         let house = filled(&rows).await;
         let all = range(BEGIN, BEGIN + (MINUTES + 2) * MINUTE);
         for (asked, least) in [(all, 7), (range(BEGIN + 3 * MINUTE, BEGIN + 4 * MINUTE), 2)] {
-            let one = counted(&house, asked, usize::MAX).await;
+            let one = counted(&house, asked, usize::MAX, u64::MAX).await;
             assert_eq!(one.passes, 1);
             assert!(one.tallies.values().any(|tally| !tally.edges.is_empty()), "seed {seed}");
-            for bytes_max in [60_000, 24_000, 14_000] {
-                let many = counted(&house, asked, bytes_max).await;
-                assert_eq!(shown(&many), shown(&one), "seed {seed}, {bytes_max} bytes, {} passes", many.passes);
+            let ways = [(usize::MAX, 0), (60_000, u64::MAX), (24_000, 0), (14_000, u64::MAX), (14_000, 0)];
+            for (bytes_max, margin_min) in ways {
+                let many = counted(&house, asked, bytes_max, margin_min).await;
+                assert_eq!(
+                    shown(&many),
+                    shown(&one),
+                    "seed {seed}, {bytes_max} bytes, margin {margin_min}, {} passes",
+                    many.passes
+                );
                 assert!(many.passes >= if bytes_max == 14_000 { least } else { 1 }, "seed {seed}: {}", many.passes);
                 most = most.max(many.passes);
             }
