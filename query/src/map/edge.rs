@@ -99,6 +99,18 @@ pub(crate) fn incomplete(set: &SpanSet, range: TimeRange) -> Vec<[u8; 16]> {
     traces.into_iter().map(|trace| *set.traces.get(trace)).collect()
 }
 
+/// The traces that spans which start in `range` link to although the linked span is not in the set, with their starts.
+pub(crate) fn unfound(set: &SpanSet, range: TimeRange) -> Vec<([u8; 16], i64)> {
+    let messages = Messages::new(set);
+    let links = |span: &Span| span.links != NONE && range.contains(UnixNano(span.start)) && !set.is_guest(span.trace);
+    let mut unfound = Vec::new();
+    for span in set.spans.iter().filter(|span| links(span)) {
+        let missing = set.links_of(span).iter().filter(|target| messages.find(**target).is_none());
+        unfound.extend(missing.map(|target| (*set.traces.get(target.trace), span.start)));
+    }
+    unfound
+}
+
 /// Whether an ancestor of each span of a trace is missing.
 fn rootless(group: &[Span]) -> Vec<bool> {
     let parents: Vec<Parent> = (0..group.len()).map(|at| parent_of(group, at, |span| span.link)).collect();

@@ -3,7 +3,7 @@
 //! The keeper writes a page after what it tells of is visible; who reads takes the page first and the snapshot after it,
 //! so the snapshot is never behind the page. About 100 bytes for each minute that is kept.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -48,6 +48,40 @@ pub(crate) struct Page {
     pub(crate) kept: Arc<BTreeMap<i64, Kept>>,
     /// By start.
     pub(crate) waiting: Arc<BTreeMap<i64, Waiting>>,
+    /// Traces that spans of kept minutes link to, but whose linked spans were not there.
+    pub(crate) awaited: Arc<Awaited>,
+}
+
+/// Traces (their hashes, [`trace_hash`](crate::map::minute::spill::trace_hash)) and the minutes that they change when they
+/// come. In memory only: what was awaited before a restart is not.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Awaited(BTreeSet<(u64, i64)>);
+
+/// Traces that are awaited at most, about 4 MB; of more those of the newest minutes.
+const AWAITED_MAX: usize = 100_000;
+
+impl Awaited {
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The minutes that await a trace.
+    pub(crate) fn by(&self, trace: u64) -> impl Iterator<Item = i64> {
+        self.0.range((trace, i64::MIN)..=(trace, i64::MAX)).map(|(_, minute)| *minute)
+    }
+
+    /// Takes in what minutes that were computed await, in place of what they awaited before.
+    pub(crate) fn replace(&mut self, minutes: &[i64], awaited: impl IntoIterator<Item = (u64, i64)>) {
+        self.0.retain(|(_, minute)| !minutes.contains(minute));
+        self.0.extend(awaited);
+        if self.0.len() > AWAITED_MAX {
+            let mut newest: Vec<i64> = self.0.iter().map(|(_, minute)| *minute).collect();
+            newest.sort_unstable();
+            let oldest = newest[newest.len() - AWAITED_MAX / 2];
+            self.0.retain(|(_, minute)| *minute > oldest);
+        }
+    }
 }
 
 /// The pages of all tenants, and figures.

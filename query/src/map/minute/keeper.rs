@@ -195,7 +195,7 @@ impl Desk {
                 let mut kept = kept.range(range);
                 kept.any(|(minute, _)| !waiting.contains_key(minute))
             };
-            let ask = Ask { fresh: &fresh, before: &before, matters: &matters };
+            let ask = Ask { fresh: &fresh, before: &before, matters: &matters, awaited: &self.page.awaited };
             let minutes = touched(engine, &ask).await?;
             let now = engine.clock().now();
             for minute in minutes {
@@ -256,6 +256,7 @@ impl Desk {
         };
         engine.books().passes.fetch_add(counted.passes, Ordering::Relaxed);
         let mut tallies = counted.tallies;
+        let await_these = (block.clone(), counted.unfound);
         let minute = |start: i64| {
             let tally = tallies.remove(&start).unwrap_or_default();
             Minute { start, commits: commits_of(start, parts), tally }
@@ -274,6 +275,10 @@ impl Desk {
             let rest = minutes.split_off(count);
             self.write(engine, snapshot.tenant(), &minutes, generation).await?;
             minutes = rest;
+        }
+        let (block, unfound) = await_these;
+        if !unfound.is_empty() || !self.page.awaited.is_empty() {
+            Arc::make_mut(&mut self.page.awaited).replace(&block, unfound);
         }
         Ok(true)
     }

@@ -20,7 +20,7 @@ use tracelake_storage::{Part, Snapshot};
 
 use crate::engine::{Engine, Scan};
 use crate::error::Error;
-use crate::map::edge::incomplete;
+use crate::map::edge::{incomplete, unfound};
 use crate::map::load::{beyond, near};
 use crate::map::minute::margin::Margin;
 use crate::map::minute::row::OPERATIONS_MAX;
@@ -40,6 +40,8 @@ const GATHERED_SHARE: usize = 8;
 pub(crate) const MARGIN_MIN: u64 = 50_000;
 /// What is near a longer range is little beside it.
 const MARGIN_RANGE_MAX: Duration = Duration::from_secs(300);
+/// Traces that were linked to but not found, of which a block tells.
+const UNFOUND_MAX: usize = 20_000;
 /// Levels of bins: by so many times [`BIN_BITS`] of a hash traces are told apart, then spans.
 const LEVELS: u32 = 3;
 /// Traces that are looked for in older parts at once.
@@ -96,6 +98,8 @@ pub(crate) struct Ask<'a> {
 pub(crate) struct Counted {
     /// By the start of the minute.
     pub(crate) tallies: BTreeMap<i64, Tally>,
+    /// Traces that were linked to, but not found (their hashes), and the minutes of the links.
+    pub(crate) unfound: BTreeSet<(u64, i64)>,
     /// In so many passes.
     pub(crate) passes: u64,
 }
@@ -414,6 +418,11 @@ impl Counter<'_> {
     fn count_set(&mut self, torn: bool) {
         self.counted.passes += 1;
         let range = self.ask.range;
+        for (trace, start) in unfound(&self.set, range).into_iter().filter(|_| !torn) {
+            if self.counted.unfound.len() < UNFOUND_MAX {
+                self.counted.unfound.insert((trace_hash(&trace), UnixNano(start).minute().0));
+            }
+        }
         let tallies = if torn { Tally::of_torn(&self.set, range) } else { Tally::by_minute(&self.set, range) };
         for (minute, mut tally) in tallies {
             tally.shrink(OPERATIONS_MAX);

@@ -50,7 +50,8 @@ pub(crate) fn shown(counted: &Counted) -> Vec<String> {
         lines.push(format!("{minute} torn {}", tally.torn));
         lines
     };
-    counted.tallies.iter().flat_map(minute).collect()
+    let unfound = counted.unfound.iter().map(|unfound| format!("unfound {unfound:?}"));
+    counted.tallies.iter().flat_map(minute).chain(unfound).collect()
 }
 
 /// The same spans with links of messages to spans of other traces.
@@ -208,4 +209,41 @@ async fn minutes_whose_rows_are_gone_are_forgotten() {
         keeper.round(Haste::All).await.expect("kept");
         assert_eq!(kept_minutes(&house), left);
     }
+}
+
+#[tokio::test]
+async fn a_sender_of_another_trace_that_comes_late_changes_the_minute_of_its_consumer() {
+    let span = |trace: u64, service: &str, kind: i8, minute: i64| {
+        json!({
+            "trace_id": format!("{trace:032x}"),
+            "span_id": format!("{trace:016x}"),
+            "service_name": service,
+            "kind": kind,
+            "start_unix_nano": BEGIN + minute * MINUTE,
+            "duration_ns": 5,
+        })
+    };
+    let mut consumer = span(2, "mail", 5, 7);
+    consumer["links"] = json!([{"trace_id": format!("{:032x}", 1), "span_id": format!("{:016x}", 1)}]);
+    let house = House::new();
+    let mut keeper = keeper(&house);
+    house.append(Table::Spans, &[consumer, span(3, "shop", 4, 2)]).await;
+    house.flush().await;
+    keeper.round(Haste::All).await.expect("kept");
+    let calls = || async {
+        let all = range(BEGIN, BEGIN + 9 * MINUTE);
+        let found = tally(&house.engine, &TenantId::default(), all, Want::Map).await.expect("a tally");
+        let edges = found.edges.iter().filter(|((source, target, _), _)| (&*source.1, &*target.1) == ("shop", "mail"));
+        edges.map(|(_, edge)| edge.red.count()).sum::<u64>()
+    };
+    assert_eq!((calls().await, kept_minutes(&house)), (0, 2));
+    house.append(Table::Spans, &[span(1, "shop", 4, 3)]).await;
+    assert_eq!(calls().await, 1, "in the tail");
+    house.flush().await;
+    assert_eq!(calls().await, 1, "in a part that nobody looked at");
+    keeper.round(Haste::All).await.expect("kept");
+    assert_eq!((calls().await, kept_minutes(&house)), (1, 3));
+    assert_eq!(house.engine.books().computed.load(Ordering::Relaxed), 4, "minutes 2 and 7, then 3 and 7");
+    let awaited = || house.engine.books().page(&TenantId::default()).is_some_and(|page| !page.awaited.is_empty());
+    assert!(!awaited());
 }

@@ -153,7 +153,7 @@ async fn fresh(engine: &Engine, snapshot: &Arc<Snapshot>, page: &Page) -> Result
     let fresh = Arc::new(snapshot.narrowed(Table::Spans, true, |part| part.commits.last > page.seen));
     let before = snapshot.narrowed(Table::Spans, false, |part| part.commits.last <= page.seen);
     let matters = |range: Range<i64>| page.kept.range(range).any(|(minute, _)| !page.waiting.contains_key(minute));
-    let ask = Ask { fresh: &fresh, before: &before, matters: &matters };
+    let ask = Ask { fresh: &fresh, before: &before, matters: &matters, awaited: &page.awaited };
     touched(engine, &ask).await.map(Some)
 }
 

@@ -1,4 +1,5 @@
-//! Which minutes new spans change: those in which they start, and those of their relatives that were stored before.
+//! Which minutes new spans change: those in which they start, those of their relatives that were stored before, and those
+//! with links to their traces that led nowhere.
 //!
 //! A new parent gives the calls below it another caller, wherever they are in time; a new child shows that a span was
 //! answered; a span that is stored again takes the place of its former self. Relatives are found by the trace index, and
@@ -16,6 +17,8 @@ use tracelake_storage::{Part, Snapshot};
 
 use crate::engine::{Engine, Scan};
 use crate::error::Error;
+use crate::map::minute::book::Awaited;
+use crate::map::minute::spill::trace_hash;
 use crate::map::near::is_near;
 use crate::map::parent::span_number;
 use crate::view::column::{binary, bytes_at, int};
@@ -40,6 +43,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) before: &'a Snapshot,
     /// Whether any of the minutes that start in a range are kept and not known to be touched.
     pub(crate) matters: &'a (dyn Fn(Range<i64>) -> bool + Sync),
+    /// Traces that kept minutes await.
+    pub(crate) awaited: &'a Awaited,
 }
 
 /// How much is held in memory.
@@ -64,13 +69,18 @@ async fn touched_within(engine: &Engine, ask: &Ask<'_>, bounds: Bounds) -> Resul
     let far = |part: &Part| (ask.matters)(part.time_min.minute().0..part.time_max.0.saturating_add(1));
     let before = Arc::new(ask.before.narrowed(Table::Spans, false, far));
     let relatives = !before.parts(Table::Spans).is_empty();
-    let columns = if relatives { vec![TRACE_ID, START_UNIX_NANO] } else { vec![START_UNIX_NANO] };
+    let with_traces = relatives || !ask.awaited.is_empty();
+    let columns = if with_traces { vec![TRACE_ID, START_UNIX_NANO] } else { vec![START_UNIX_NANO] };
     let (mut minutes, mut traces) = (BTreeSet::new(), BTreeSet::new());
     let mut stream = engine.rows_at(ask.fresh, Table::Spans, Scan { columns, ..Scan::default() }).await?;
     while let Some(batch) = stream.try_next().await? {
         note_minutes(&batch, &mut minutes);
         if relatives {
             note_traces(&batch, &mut traces);
+        }
+        if !ask.awaited.is_empty() {
+            let ids = binary(&batch, TRACE_ID).iter().flatten().filter_map(|id| id.try_into().ok());
+            minutes.extend(ids.flat_map(|id: &[u8; 16]| ask.awaited.by(trace_hash(id))));
         }
         // A batch has fewer traces than are looked for at once.
         if traces.len() >= bounds.traces {
@@ -265,7 +275,7 @@ mod tests {
             let middle = snapshot.parts(Table::Spans)[3].commits.first;
             let fresh = Arc::new(snapshot.narrowed(Table::Spans, false, |part| part.commits.last >= middle));
             let before = snapshot.narrowed(Table::Spans, false, |part| part.commits.last < middle);
-            let ask = Ask { fresh: &fresh, before: &before, matters: &|_| true };
+            let ask = Ask { fresh: &fresh, before: &before, matters: &|_| true, awaited: &Awaited::default() };
             let whole = touched(&house.engine, &ask).await.expect("minutes");
             let within = async |traces, rows| {
                 touched_within(&house.engine, &ask, Bounds { traces, rows }).await.expect("minutes")
