@@ -10,7 +10,7 @@
 //! | `book.rs` | what is known of a tenant's minutes: which are kept, which wait |
 //! | `margin.rs` | what near a minute is worth reading |
 //! | `pass.rs` `spill.rs` | counts the spans of minutes in bounded memory; spans put aside on disk meanwhile |
-//! | `keeper.rs` `thread.rs` | computes minutes that wait and writes them; the thread that does so |
+//! | `keeper.rs` `pace.rs` `thread.rs` | computes minutes that wait and writes them; the thread that does so |
 //! | `read.rs` | a range's tally: kept minutes, and spans for what is cut or changed |
 //!
 //! A minute stands in generations. The number of one begins with the number of the last commit of `spans` that it takes
@@ -22,6 +22,7 @@ pub(crate) mod example;
 pub(crate) mod histogram;
 pub(crate) mod keeper;
 pub(crate) mod margin;
+pub(crate) mod pace;
 pub(crate) mod pass;
 #[cfg(test)]
 pub(crate) mod pass_tests;

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use datafusion::common::DataFusionError;
 use futures::TryStreamExt;
@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::map::edge::{incomplete, unfound};
 use crate::map::load::{beyond, near};
 use crate::map::minute::margin::Margin;
+use crate::map::minute::pace::Pace;
 use crate::map::minute::row::OPERATIONS_MAX;
 use crate::map::minute::spill::{BIN_BITS, Bins, Piece, Record, Spill, bin_of, mixed, records, trace_hash};
 use crate::map::minute::tally::Tally;
@@ -48,38 +49,6 @@ const LEVELS: u32 = 3;
 const TRACES_AT_ONCE: usize = 16_384;
 /// Longest reading of a range's spans: there is no hurry, but it must end.
 const READ_SECONDS: u64 = 3600;
-/// After so long others get a turn.
-const TURN: Duration = Duration::from_millis(500);
-
-/// How fast to go.
-pub(crate) struct Pace<'a> {
-    /// Told how long the work took, waits, and says whether to go on.
-    pub(crate) go_on: &'a mut (dyn FnMut(Duration) -> bool + Send),
-    /// When the work under way began.
-    pub(crate) since: Instant,
-    /// Work that ended before.
-    pub(crate) busy: Duration,
-}
-
-impl Pace<'_> {
-    /// Rests when it is time to; whether to go on.
-    fn turn(&mut self) -> bool {
-        let took = self.since.elapsed();
-        if took < TURN {
-            return true;
-        }
-        let goes_on = (self.go_on)(took);
-        self.busy += took;
-        self.since = Instant::now();
-        goes_on
-    }
-
-    /// All work until now.
-    pub(crate) fn busy(&self) -> Duration {
-        self.busy + self.since.elapsed()
-    }
-}
-
 /// What is to be counted.
 pub(crate) struct Ask<'a> {
     pub(crate) engine: &'a Engine,
@@ -251,11 +220,14 @@ impl Counter<'_> {
             }
             for ids in ids.chunks(TRACES_AT_ONCE) {
                 let ids = ids.iter().copied().map(Vec::from).collect();
-                let step = self.take_traces(snapshot, ids, outside, pace).await?;
+                let step = self.take_traces(snapshot, ids, outside).await?;
                 if step != Step::Done {
                     return Ok(step);
                 }
                 self.set.seal();
+                if !pace.turn() {
+                    return Ok(Step::End);
+                }
             }
         }
         Ok(self.fits())
@@ -267,7 +239,6 @@ impl Counter<'_> {
         snapshot: &Arc<Snapshot>,
         ids: BTreeSet<Vec<u8>>,
         outside: bool,
-        pace: &mut Pace<'_>,
     ) -> Result<Step, Error> {
         let near = near(self.ask.range);
         let columns = Detail { names: true, peers: true }.columns();
@@ -278,9 +249,6 @@ impl Counter<'_> {
             self.set.push_rows(&batch, (0..batch.num_rows()).filter(is_new).map(|row| (row, false)));
             if self.fits() == Step::TooLarge {
                 return Ok(Step::TooLarge);
-            }
-            if !pace.turn() {
-                return Ok(Step::End);
             }
         }
         Ok(Step::Done)
@@ -312,8 +280,13 @@ impl Counter<'_> {
             for place in self.pieces(spill, class.of, number) {
                 let piece = spill.piece(place).map_err(failed)?;
                 records(&piece).for_each(|record| record.restore(&mut self.set));
-                if self.fits() == Step::TooLarge && !self.is_last(class) {
-                    return Ok(Step::TooLarge);
+                if self.fits() == Step::TooLarge {
+                    if !self.is_last(class) {
+                        return Ok(Step::TooLarge);
+                    }
+                    // Spans of one id that differ in service or kind alone: no system makes so many.
+                    self.set.seal();
+                    return Ok(Step::Done);
                 }
                 if !pace.turn() {
                     return Ok(Step::End);
@@ -326,13 +299,13 @@ impl Counter<'_> {
 
     /// Takes in what spans of the class link to, and learns what spans elsewhere worked on.
     fn guests(&mut self, spill: &Spill, class: Class, pace: &mut Pace<'_>) -> Result<Step, Error> {
-        let (mut traces, mut messages) = (HashSet::new(), HashSet::new());
+        let (mut linked_to, mut messages) = (HashSet::new(), HashSet::new());
         for span in self.set.spans.iter().filter(|span| self.ask.range.contains(UnixNano(span.start))) {
             let trace = *self.set.traces.get(span.trace);
             let links = self.set.links_of(span).iter().map(|target| (*self.set.traces.get(target.trace), target.span));
             for (linked, id) in links {
                 if !self.holds(class, trace_hash(&linked)) {
-                    traces.insert(linked);
+                    linked_to.insert((linked, id));
                 }
                 if span.role == Role::Receive {
                     messages.insert((linked, id));
@@ -342,9 +315,49 @@ impl Counter<'_> {
                 messages.insert((trace, span.link.parent));
             }
         }
-        if traces.is_empty() && messages.is_empty() {
+        if linked_to.is_empty() && messages.is_empty() {
             return Ok(Step::Done);
         }
+        let mut proxied = HashSet::new();
+        let step = self.look_elsewhere(spill, class, pace, &mut |set, record| {
+            if linked_to.contains(&(record.trace(), record.span())) {
+                record.restore(set);
+                if record.role().is_sidecar() {
+                    proxied.insert(record.trace());
+                }
+            }
+            if record.role() == Role::Process && !messages.is_empty() {
+                note_processed(set, record, &messages);
+            }
+        })?;
+        if step != Step::Done {
+            return Ok(step);
+        }
+        // Whether a sidecar's span stands for its application's, its whole trace says.
+        if !proxied.is_empty() {
+            let step = self.look_elsewhere(spill, class, pace, &mut |set, record| {
+                if proxied.contains(&record.trace()) {
+                    record.restore(set);
+                }
+            })?;
+            if step != Step::Done {
+                return Ok(step);
+            }
+        }
+        self.set.seal();
+        let guests: Vec<bool> = self.set.traces.values().iter().map(|id| !self.holds(class, trace_hash(id))).collect();
+        self.set.mark_guests(guests);
+        Ok(Step::Done)
+    }
+
+    /// Shows all spans that were put aside and are not of a class.
+    fn look_elsewhere(
+        &mut self,
+        spill: &Spill,
+        class: Class,
+        pace: &mut Pace<'_>,
+        look: &mut dyn FnMut(&mut SpanSet, Record<'_>),
+    ) -> Result<Step, Error> {
         for bin in spill.first.all() {
             for place in &bin.pieces {
                 let piece = spill.piece(*place).map_err(failed)?;
@@ -352,12 +365,7 @@ impl Counter<'_> {
                     if self.holds(class, by_trace(record)) {
                         continue;
                     }
-                    if traces.contains(&record.trace()) {
-                        record.restore(&mut self.set);
-                    }
-                    if record.role() == Role::Process && !messages.is_empty() {
-                        self.note_processed(record, &messages);
-                    }
+                    look(&mut self.set, record);
                 }
                 if self.fits() == Step::TooLarge {
                     return Ok(Step::TooLarge);
@@ -367,18 +375,7 @@ impl Counter<'_> {
                 }
             }
         }
-        self.set.seal();
-        let guests: Vec<bool> = self.set.traces.values().iter().map(|id| !self.holds(class, trace_hash(id))).collect();
-        self.set.mark_guests(guests);
         Ok(Step::Done)
-    }
-
-    fn note_processed(&mut self, record: Record<'_>, messages: &HashSet<([u8; 16], u64)>) {
-        let parent = (record.trace(), record.parent());
-        for source in record.links().chain([parent]).filter(|source| messages.contains(source)) {
-            let service = record.service(&mut self.set);
-            self.set.note_processed(service, source);
-        }
     }
 
     /// Makes smaller classes of one that is too large.
@@ -454,6 +451,14 @@ impl Counter<'_> {
         let (number, prefix) = level.map_or((0, 0), |level| (level.number, level.prefix));
         let below = (1 << (number * BIN_BITS)) - 1;
         hash & below == prefix && (class.from..class.to).contains(&bin_of(hash, number))
+    }
+}
+
+fn note_processed(set: &mut SpanSet, record: Record<'_>, messages: &HashSet<([u8; 16], u64)>) {
+    let parent = (record.trace(), record.parent());
+    for source in record.links().chain([parent]).filter(|source| messages.contains(source)) {
+        let service = record.service(set);
+        set.note_processed(service, source);
     }
 }
 
