@@ -35,6 +35,7 @@ use crate::scan::pick_part::Pick;
 use crate::scan::provider::{DATA_URL, ScanStats, SnapshotTable};
 use crate::scan::seek::Seeker;
 use crate::scan::seek_part::Seek;
+use crate::scan::wanted::Wanted;
 use crate::sql::view::in_service;
 use crate::tail_feed::TailFeed;
 
@@ -57,6 +58,8 @@ pub struct Scan {
     pub as_stored: bool,
     /// Seconds that the answer may take; none means those of the configuration.
     pub seconds: Option<u64>,
+    /// What a row must hold; rows that do not may come out all the same.
+    pub(crate) wanted: Wanted,
 }
 
 /// One column of an answer's order; nulls come last.
@@ -78,6 +81,7 @@ impl Default for Scan {
             limit: None,
             as_stored: false,
             seconds: None,
+            wanted: Wanted::default(),
         }
     }
 }
@@ -142,6 +146,7 @@ impl Engine {
         in_service(snapshot, table)?;
         let seconds = ask.seconds.unwrap_or(self.config.sql_seconds);
         let provider = SnapshotTable::new(Arc::clone(snapshot), table, Arc::clone(&self.scans));
+        let provider = provider.wanting(ask.wanted.clone());
         let stream = if !ask.order.is_empty() || ask.limit.is_some() {
             let physical = self.native.create_physical_plan(&self.scan_plan(provider, ask)?).await?;
             execute_stream(physical, self.native.task_ctx())?
@@ -225,9 +230,14 @@ impl Engine {
     pub fn stats(&self) -> Vec<Sample> {
         const PARTS: (&str, &str) = (
             "tracelake_query_parts_total",
-            "Parts that scans looked into (read) or left aside by their times and traces (pruned).",
+            "Parts that scans looked into (read) or left aside by their times, traces and values (pruned).",
+        );
+        const GROUPS: (&str, &str) = (
+            "tracelake_query_row_groups_total",
+            "Row groups of which value indexes left rows to read (read) and those they ruled out (pruned).",
         );
         let parts = |result: &str, count: u64| Sample::counter(PARTS.0, PARTS.1, count).label("result", result);
+        let groups = |result: &str, count: u64| Sample::counter(GROUPS.0, GROUPS.1, count).label("result", result);
         let reserved = |state: &SessionState| state.runtime_env().memory_pool.reserved() as f64;
         const MEMORY: (&str, &str) =
             ("tracelake_query_memory_bytes", "Memory that running queries hold in sorts, joins and aggregates.");
@@ -235,6 +245,8 @@ impl Engine {
         samples.extend([
             parts("read", self.scans.parts_read.load(Ordering::Relaxed)),
             parts("pruned", self.scans.parts_pruned.load(Ordering::Relaxed)),
+            groups("read", self.scans.groups_read.load(Ordering::Relaxed)),
+            groups("pruned", self.scans.groups_pruned.load(Ordering::Relaxed)),
             Sample::gauge(MEMORY.0, MEMORY.1, reserved(&self.sql)).label("pool", "sql"),
             Sample::gauge(MEMORY.0, MEMORY.1, reserved(&self.native)).label("pool", "native"),
             Sample::gauge("tracelake_query_sql_running", "SQL statements running now.", self.gate.running() as f64),
@@ -277,7 +289,7 @@ impl Engine {
             }
         }
         let scan = if ask.as_stored {
-            provider.scan_as_stored(&self.native, &columns, filter.as_slice())?
+            provider.scan_as_stored(&self.native, &columns, filter.as_slice()).await?
         } else {
             provider.scan(&self.native, Some(&columns), filter.as_slice(), None).await?
         };

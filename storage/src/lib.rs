@@ -110,6 +110,8 @@ pub use erasure::{Condition, Erased, Erasure};
 pub use error::Error;
 pub use hold::{Hold, Holds};
 pub use part::file::{Commits, Part};
+pub use part::value_index::{ValuePlace, places as value_places};
+pub use part::value_key;
 pub use scratch::Scratch;
 pub use signal::FlushReport;
 pub use snapshot::Snapshot;

@@ -36,5 +36,7 @@ mod tests;
 mod trace;
 #[cfg(test)]
 mod trace_tests;
+#[cfg(test)]
+mod value_tests;
 
 pub use route::router;

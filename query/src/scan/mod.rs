@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `provider.rs` | one table of one snapshot: Parquet parts that a predicate may touch, and the unflushed tail |
 //! | `prune.rs` | the time range and the ids that a predicate leaves open |
+//! | `wanted.rs` `held.rs` | the values that a predicate asks for; the rows of a part that may hold them |
 //! | `tail.rs` | tail batches as a stream of plain columns |
 //! | `order.rs` | partitions of a plan one after the other, so that rows come in the order they were stored in |
 //! | `seek.rs` `seek_part.rs` | rows from the newest backwards, as far as somebody wants to read |
@@ -11,6 +12,7 @@
 //!
 //! Rows come out as files hold them (`Table::file_schema()`); what SQL sees on top is `sql/view.rs`.
 
+pub(crate) mod held;
 pub(crate) mod order;
 pub(crate) mod pick;
 pub(crate) mod pick_part;
@@ -21,3 +23,4 @@ pub(crate) mod seek_part;
 mod tail;
 #[cfg(test)]
 mod tests;
+pub(crate) mod wanted;

@@ -19,21 +19,29 @@ use datafusion::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::{CachedParquetFileReaderFactory, ParquetRowSelection};
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource,
+};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::union::UnionExec;
+use futures::{StreamExt, stream};
 use object_store::ObjectMeta;
-use parquet::arrow::arrow_reader::RowSelection;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, RowSelection};
+use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::file::metadata::PageIndexPolicy;
 use tracelake_model::{Table, TimeRange, UnixNano, column};
 use tracelake_storage::{Part, Snapshot, TracePart};
 
+use crate::scan::held::held;
 use crate::scan::prune::{ids, overlaps, time_bounds};
 use crate::scan::tail::TailStream;
+use crate::scan::wanted::{Wanted, wanted};
 
 /// The object store of parts, as DataFusion's registry names it.
 pub(crate) const DATA_URL: &str = "tracelake://data";
@@ -41,13 +49,20 @@ pub(crate) const DATA_URL: &str = "tracelake://data";
 /// With more trace ids than this every part is read: looking them all up would cost more than it saves.
 const IDS_MAX: usize = 256;
 
+/// Parts whose footers and value indexes are read at once.
+const PARTS_AT_ONCE: usize = 8;
+
 /// What scans have cost so far.
 #[derive(Debug, Default)]
 pub(crate) struct ScanStats {
     /// Parts that a scan had to look into.
     pub(crate) parts_read: AtomicU64,
-    /// Parts that a scan could leave aside by their times and traces.
+    /// Parts that a scan could leave aside by their times, traces and values.
     pub(crate) parts_pruned: AtomicU64,
+    /// Row groups of which a value index left any rows.
+    pub(crate) groups_read: AtomicU64,
+    /// Row groups that it ruled out.
+    pub(crate) groups_pruned: AtomicU64,
 }
 
 /// One table of one snapshot.
@@ -56,11 +71,18 @@ pub(crate) struct SnapshotTable {
     snapshot: Arc<Snapshot>,
     table: Table,
     stats: Arc<ScanStats>,
+    /// What rows must hold besides what predicates say.
+    wanted: Wanted,
 }
 
 impl SnapshotTable {
     pub(crate) fn new(snapshot: Arc<Snapshot>, table: Table, stats: Arc<ScanStats>) -> Self {
-        Self { snapshot, table, stats }
+        Self { snapshot, table, stats, wanted: Wanted::default() }
+    }
+
+    /// The same, where rows that do not hold what is wanted may be left out.
+    pub(crate) fn wanting(self, wanted: Wanted) -> Self {
+        Self { wanted, ..self }
     }
 
     /// Which table this is.
@@ -71,7 +93,6 @@ impl SnapshotTable {
     /// Parts whose times overlap `range` and that may hold one of the traces `ids`, in the order of their commits.
     fn parts(&self, range: TimeRange, ids: Option<&BTreeSet<Vec<u8>>>) -> Vec<TracePart> {
         self.snapshot.read(self.table, range.start, range.end);
-        let all = self.snapshot.parts(self.table).len();
         let mut parts = match ids {
             Some(ids) => {
                 let ids: Vec<&[u8]> = ids.iter().map(Vec::as_slice).collect();
@@ -83,8 +104,29 @@ impl SnapshotTable {
             }
         };
         parts.retain(|found| overlaps(range, found.part.time_min, found.part.time_max));
-        self.stats.count(parts.len(), all);
         parts
+    }
+
+    /// Leaves out rows, and parts, that cannot hold what is wanted.
+    async fn narrow(&self, parts: Vec<TracePart>, wanted: &Wanted, state: &dyn Session) -> Result<Vec<TracePart>> {
+        let readers = readers(state)?;
+        let mut asked = Vec::with_capacity(parts.len());
+        for found in parts {
+            let file = PartitionedFile::new_from_meta(object_meta(&found.part));
+            let mut reader: Box<dyn AsyncFileReader> =
+                readers.create_reader(0, file, None, &ExecutionPlanMetricsSet::new())?;
+            asked.push(async move {
+                let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+                // What fails here fails again where rows are read, and is told there.
+                let Ok(metadata) = reader.get_metadata(Some(&options)).await else { return found };
+                let Some(held) = held(&mut reader, &metadata, wanted).await else { return found };
+                self.stats.count_groups(held.groups);
+                TracePart { rows: Some(held.rows), ..found }
+            });
+        }
+        let mut parts: Vec<TracePart> = stream::iter(asked).buffered(PARTS_AT_ONCE).collect().await;
+        parts.retain(|found| found.rows.as_ref().is_none_or(|rows| !rows.is_empty()));
+        Ok(parts)
     }
 
     fn parquet(
@@ -95,16 +137,11 @@ impl SnapshotTable {
         projection: Option<&Vec<usize>>,
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let url = ObjectStoreUrl::parse(DATA_URL)?;
-        let runtime = state.runtime_env();
-        let readers = CachedParquetFileReaderFactory::new(
-            runtime.object_store(&url)?,
-            runtime.cache_manager.get_file_metadata_cache(),
-        );
+        let (url, readers) = (ObjectStoreUrl::parse(DATA_URL)?, readers(state)?);
         let mut options =
             TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..Default::default() };
         if parts.iter().all(|found| found.rows.is_some()) {
-            // The trace index has said more than the filters of row groups could.
+            // The trace index, or that of values, has said more than the filters of row groups could.
             options.global.bloom_filter_on_read = false;
         }
         let source = ParquetSource::new(self.table.file_schema())
@@ -162,28 +199,33 @@ impl SnapshotTable {
     }
 
     /// A scan whose partitions, one after the other, give rows in the order in which they were stored.
-    pub(crate) fn scan_as_stored(
+    pub(crate) async fn scan_as_stored(
         &self,
         state: &dyn Session,
         projection: &Vec<usize>,
         filters: &[Expr],
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.plan(state, Some(projection), filters, None, |parts| parts.len().max(1))
+        self.plan(state, Some(projection), filters, None, |parts| parts.len().max(1)).await
     }
 
     /// A scan; `arrange` puts the parts in order and says into how many partitions they are dealt in turn.
-    fn plan(
+    async fn plan(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
         limit: Option<usize>,
-        arrange: impl FnOnce(&mut Vec<TracePart>) -> usize,
+        arrange: impl FnOnce(&mut Vec<TracePart>) -> usize + Send,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let range = time_bounds(filters, self.table.time_column());
         let ids = ids(filters, column::TRACE_ID).filter(|ids| ids.len() <= IDS_MAX);
         let mut plans = Vec::new();
         let mut parts = self.parts(range, ids.as_ref());
+        let wanted = self.wanted.clone().and(wanted(self.table, filters));
+        if ids.is_none() && !wanted.is_empty() {
+            parts = self.narrow(parts, &wanted, state).await?;
+        }
+        self.stats.count(parts.len(), self.snapshot.parts(self.table).len());
         if !parts.is_empty() {
             let group_count = arrange(&mut parts);
             plans.push(self.parquet(&parts, group_count, state, projection, limit)?);
@@ -211,7 +253,20 @@ impl SnapshotTable {
     }
 }
 
+/// What opens files of parts, with their footers kept.
+fn readers(state: &dyn Session) -> Result<CachedParquetFileReaderFactory> {
+    let runtime = state.runtime_env();
+    let store = runtime.object_store(ObjectStoreUrl::parse(DATA_URL)?)?;
+    Ok(CachedParquetFileReaderFactory::new(store, runtime.cache_manager.get_file_metadata_cache()))
+}
+
 impl ScanStats {
+    /// Counts row groups that a value index left and ruled out.
+    pub(crate) fn count_groups(&self, (read, pruned): (usize, usize)) {
+        self.groups_read.fetch_add(read as u64, Ordering::Relaxed);
+        self.groups_pruned.fetch_add(pruned as u64, Ordering::Relaxed);
+    }
+
     /// Moves parts from those that were left aside to those that were read.
     pub(crate) fn read(&self, parts: usize) {
         self.parts_read.fetch_add(parts as u64, Ordering::Relaxed);
@@ -283,6 +338,6 @@ impl TableProvider for SnapshotTable {
             parts.sort_by_cached_key(key);
             state.config().target_partitions().min(parts.len()).max(1)
         };
-        self.plan(state, projection, filters, limit, newest_first)
+        self.plan(state, projection, filters, limit, newest_first).await
     }
 }

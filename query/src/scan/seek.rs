@@ -121,11 +121,11 @@ impl Seeker {
             return Ok(None);
         }
         self.rows_next = (self.rows_next * 2).min(ROWS_MOST);
-        taken.sort_by(|a, b| (&a.part.location, a.rows.start).cmp(&(&b.part.location, b.rows.start)));
+        taken.sort_by(|a, b| (&a.part.location, a.first()).cmp(&(&b.part.location, b.first())));
         let mut running = JoinSet::new();
         let of_part = taken.chunk_by(|a, b| a.part.location == b.part.location);
         for pieces in of_part.flat_map(|pieces| pieces.chunks(TASK_PIECES)) {
-            let rows: Vec<Range<u64>> = pieces.iter().map(|piece| piece.rows.clone()).collect();
+            let rows: Vec<Range<u64>> = pieces.iter().flat_map(|piece| piece.rows.clone()).collect();
             let (readers, part) = (Arc::clone(&self.readers), Arc::clone(&pieces[0].part));
             // The snapshot is held while it is read: files of parts that it names are not deleted.
             let (sought, snapshot) = (Arc::clone(&self.sought), Arc::clone(&self.snapshot));
@@ -149,7 +149,10 @@ impl Seeker {
         {
             let from = self.parts.len().saturating_sub(PARTS_AT_ONCE);
             let next = self.parts.split_off(from);
-            let cut = |part| pieces(Arc::clone(&self.readers), part, Arc::clone(&self.sought));
+            let cut = |part| {
+                let (readers, sought) = (Arc::clone(&self.readers), Arc::clone(&self.sought));
+                pieces(readers, part, sought, Arc::clone(&self.scans))
+            };
             let found = stream::iter(next.into_iter().map(cut).collect::<Vec<_>>()).buffer_unordered(PARTS_AT_ONCE);
             let found: Vec<Vec<Piece>> = found.try_collect().await?;
             self.scans.read(found.iter().filter(|pieces| !pieces.is_empty()).count());

@@ -26,8 +26,10 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use tracelake_model::{Table, TimeRange, UnixNano, column};
 use tracelake_storage::Part;
 
-use crate::scan::provider::object_meta;
+use crate::scan::held::held;
+use crate::scan::provider::{ScanStats, object_meta};
 use crate::scan::prune::overlaps;
+use crate::scan::wanted::Wanted;
 
 /// Rows that come out at once.
 const BATCH_ROWS: usize = 8 << 10;
@@ -42,6 +44,8 @@ pub(crate) struct Seek {
     pub(crate) filter: Option<Expr>,
     /// Rows whose time lies inside.
     pub(crate) range: TimeRange,
+    /// What a row must hold; rows that do not may come out all the same.
+    pub(crate) wanted: Wanted,
 }
 
 /// What a walk looks for.
@@ -57,14 +61,19 @@ pub(crate) struct Sought {
 #[derive(Debug)]
 pub(crate) struct Piece {
     pub(crate) part: Arc<Part>,
-    pub(crate) rows: Range<u64>,
+    /// In order and apart from each other.
+    pub(crate) rows: Vec<Range<u64>>,
     /// No row of them is newer.
     pub(crate) newest: i64,
 }
 
 impl Piece {
     pub(crate) fn count(&self) -> u64 {
-        self.rows.end - self.rows.start
+        self.rows.iter().map(|rows| rows.end - rows.start).sum()
+    }
+
+    pub(crate) fn first(&self) -> u64 {
+        self.rows.first().map_or(0, |rows| rows.start)
     }
 }
 
@@ -95,16 +104,27 @@ pub(crate) async fn pieces(
     readers: Arc<dyn ParquetFileReaderFactory>,
     part: Arc<Part>,
     sought: Arc<Sought>,
+    scans: Arc<ScanStats>,
 ) -> Result<Vec<Piece>> {
     let mut reader = reader(&readers, &part)?;
     let metadata = reader.get_metadata(Some(&options())).await?;
+    let held = held(&mut reader, &metadata, &sought.seek.wanted).await;
+    if let Some(held) = &held {
+        scans.count_groups(held.groups);
+    }
     let range = sought.seek.range;
     let mut found = Vec::new();
     for (rows, oldest, newest) in spans_of_time(&metadata, &part, sought.seek.table.time_column()) {
         if !overlaps(range, UnixNano(oldest), UnixNano(newest)) {
             continue;
         }
-        found.push(Piece { part: Arc::clone(&part), rows, newest });
+        let rows = match &held {
+            Some(held) => inside(&held.rows, &rows),
+            None => vec![rows],
+        };
+        if !rows.is_empty() {
+            found.push(Piece { part: Arc::clone(&part), rows, newest });
+        }
     }
     Ok(found)
 }

@@ -96,7 +96,8 @@ pub(crate) async fn candidates(
     if plan.rows.test.is_some() {
         columns = plan.rows.columns();
     }
-    let ask = Scan { columns, filter: plan.rows.filter.clone(), range, ..Scan::default() };
+    let (filter, wanted) = (plan.rows.filter.clone(), plan.rows.wanted.clone());
+    let ask = Scan { columns, filter, range, wanted, ..Scan::default() };
     let mut stream = engine.rows_at(snapshot, Table::Spans, ask).await?;
     while let Some(batch) = stream.try_next().await? {
         let plan = Arc::clone(plan);

@@ -10,7 +10,7 @@
 //! | `parse_field.rs` `parse_metric.rs` `parse.rs` | words to tree |
 //! | `lenient.rs` | what a half-written query already says |
 //! | `operate.rs` `slot.rs` | what operators do with values; expressions that are ready to run |
-//! | `weaken.rs` `push.rs` `plan.rs` | what one row can tell, what a scan can apply, a query made ready |
+//! | `weaken.rs` `push.rs` `hold.rs` `plan.rs` | what one row can tell, what a scan can apply, what a row must hold, a query made ready |
 //! | `row.rs` `load.rs` `tree.rs` | values out of rows; whole traces; who is whose parent |
 //! | `structure.rs` `pipeline.rs` | structural operators; a pipeline over one trace |
 //! | `work.rs` | off the threads that others wait for |
@@ -24,6 +24,7 @@ mod cursor;
 #[cfg(test)]
 mod differential_tests;
 pub(crate) mod field;
+mod hold;
 pub(crate) mod lenient;
 mod lexer;
 pub(crate) mod literal;

@@ -3,8 +3,10 @@
 use datafusion::prelude::Expr;
 use tracelake_model::column::{DURATION_NS, KIND, PARENT_SPAN_ID, SERVICE_NAME, SPAN_ID, START_UNIX_NANO, TRACE_ID};
 
+use crate::scan::wanted::Wanted;
 use crate::traceql::ast::{FieldExpr, Pipeline, Spanset, Stage};
 use crate::traceql::field::Field;
+use crate::traceql::hold::hold;
 use crate::traceql::literal::Static;
 use crate::traceql::pipeline::Program;
 use crate::traceql::push::{Reach, push};
@@ -24,6 +26,8 @@ pub(crate) struct RowTest {
     pub(crate) test: Option<Eval>,
     /// What a scan can apply of it.
     pub(crate) filter: Option<Expr>,
+    /// What a row must hold to pass; nothing where rows of one span must be read or left out together.
+    pub(crate) wanted: Wanted,
 }
 
 /// A pipeline that is ready to run over whole traces.
@@ -43,7 +47,8 @@ impl RowTest {
     fn new(condition: &FieldExpr, reach: Reach, mut slots: Slots) -> Self {
         let is_true = *condition == FieldExpr::Literal(Static::Bool(true));
         let test = (!is_true).then(|| Eval::new(condition, &mut slots));
-        Self { slots, test, filter: push(condition, reach) }
+        let wanted = if reach == Reach::Any { hold(condition) } else { Wanted::default() };
+        Self { slots, test, filter: push(condition, reach), wanted }
     }
 
     /// The columns of the fields, with the identity of a span.

@@ -55,6 +55,15 @@ impl Condition {
         &self.key
     }
 
+    /// The text that one of the key's values must have, as a number where it is one; `None` unless the condition asks for
+    /// equality.
+    pub(crate) fn wanted(&self) -> Option<&str> {
+        match &self.test {
+            Test::Equal { text, .. } if !self.negated => Some(text),
+            _ => None,
+        }
+    }
+
     /// Whether values of the key, from all places where it stands, fulfil the condition.
     pub(crate) fn holds(&self, values: impl IntoIterator<Item = Value>) -> bool {
         let mut values = values.into_iter().map(|value| self.test(&value)).peekable();

@@ -151,7 +151,7 @@ async fn newest(
 fn seek(filter: &SpanFilter, range: TimeRange) -> Seek {
     let mut columns = filter.columns();
     columns.push(TRACE_ID);
-    Seek { table: Table::Spans, columns, filter: filter.expression(), range }
+    Seek { table: Table::Spans, columns, filter: filter.expression(), range, wanted: filter.wanted() }
 }
 
 /// Tells trace and start of every row that matches. Lets others have the thread between batches.

@@ -10,8 +10,10 @@ use tracelake_model::column::{
     START_UNIX_NANO, STATUS_CODE, STATUS_MESSAGE,
 };
 use tracelake_model::{Table, TimeRange, UnixNano, Value};
+use tracelake_storage::value_key;
 
 use crate::map::span::ERROR;
+use crate::scan::wanted::{Wanted, shown_as};
 use crate::view::attribute::{self, Attributes, KeyFinder, PromotedColumn, parse};
 use crate::view::column::{Texts, int, small, text, text_at};
 use crate::view::condition::Condition;
@@ -75,6 +77,15 @@ impl SpanFilter {
         .reduce(Expr::and)
     }
 
+    /// What a matching row must hold, as value indexes know it.
+    pub(crate) fn wanted(&self) -> Wanted {
+        let text = |key: &str, text: &Option<String>| {
+            text.as_ref().map_or_else(Wanted::default, |text| Wanted::one_of([value_key::text(key, text)]))
+        };
+        let own = text(value_key::SERVICE, &self.service).and(text(value_key::SPAN_NAME, &self.operation));
+        self.conditions.iter().map(wanted).fold(own, Wanted::and)
+    }
+
     /// The exact test on the rows of a batch that has [`SpanFilter::columns`].
     pub(crate) fn matcher<'a>(&'a self, batch: &'a RecordBatch) -> SpanMatcher<'a> {
         let needs_attributes = self.text.is_some() || !self.conditions.is_empty();
@@ -115,6 +126,16 @@ pub(crate) struct SpanMatcher<'a> {
 /// Places of resources in a batch.
 fn resources(batch: &RecordBatch) -> usize {
     Texts::new(batch, RESOURCE_ATTRIBUTES).count()
+}
+
+/// What a row must hold for a condition to be true; nothing where an index cannot tell.
+fn wanted(condition: &Condition) -> Wanted {
+    let Some(text) = condition.wanted().filter(|_| !condition.asks_for_error()) else { return Wanted::default() };
+    match field(condition) {
+        Some(NAME) => Wanted::one_of([value_key::text(value_key::SPAN_NAME, text)]),
+        Some(_) => Wanted::default(),
+        None => Wanted::one_of(shown_as(condition.key(), text)),
+    }
 }
 
 struct ConditionColumn<'a> {

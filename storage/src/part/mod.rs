@@ -16,6 +16,8 @@
 //! | `encoding.rs` | how each column is encoded |
 //! | `verify.rs` | whether a file is what its commit says |
 //! | `trace_index.rs` `trace_read.rs` | [`trace_index::TraceIndex`]: which traces a part holds and where; read back from a part |
+//! | `value_index.rs` | [`value_index::ValueGroup`]: which values a row group holds and about where |
+//! | `value_key.rs` `value_rows.rs` `value_json.rs` | what it knows values by; how they get there; out of JSON texts |
 //! | `stats.rs` | what a commit says about the columns of a part |
 
 mod column;
@@ -31,6 +33,10 @@ pub(crate) mod splice;
 mod stats;
 pub(crate) mod trace_index;
 pub(crate) mod trace_read;
+pub(crate) mod value_index;
+mod value_json;
+pub mod value_key;
+pub(crate) mod value_rows;
 pub(crate) mod verify;
 pub(crate) mod writer;
 

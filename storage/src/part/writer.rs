@@ -24,6 +24,7 @@ use crate::part::encoding::{self, ROW_GROUP_ROWS_MAX};
 use crate::part::file::{Commits, NewPart, Part};
 use crate::part::sort::Keys;
 use crate::part::trace_index::{self, TraceIndex, TraceIndexBuilder};
+use crate::part::value_index::{VALUES_KEY, ValueGroup, describe};
 use crate::part::{sort, stats};
 
 /// Parts of one flush of a table at most: each is a file of its own, and each row of a commit. A request may spread over
@@ -114,6 +115,8 @@ pub(crate) struct PartWriter {
     group: Option<Group>,
     /// For tables that have such an index.
     traces: Option<TraceIndexBuilder>,
+    /// What is known of the values of each row group that has ended.
+    values: Vec<ValueGroup>,
     rows: u64,
     time_min: i64,
     time_max: i64,
@@ -133,14 +136,15 @@ impl PartWriter {
         let properties = encoding::properties(table, &table.file_schema(), rows).map_err(failed)?;
         let properties = Arc::new(properties);
         // Of the plain columns: no Arrow schema stands in the file that would bring dictionaries back.
-        let groups = Groups::new(table.schema(), Arc::clone(&properties)).map_err(failed)?;
+        let mut groups = Groups::new(table.schema(), Arc::clone(&properties)).map_err(failed)?;
+        groups.index_values(table);
         let draft = files.create(&location).map_err(Error::io("make", &files.path(&location)))?;
         let root = groups.descriptor().root_schema_ptr();
         let file = SerializedFileWriter::new(Summed::new(draft), root, properties).map_err(failed)?;
         let (time_min, time_max) = (i64::MAX, i64::MIN);
         let traces = trace_index::is_indexed(table).then(TraceIndexBuilder::default);
-        let date = date.to_owned();
-        Ok(Self { location, date, table, file, groups, group: None, traces, rows: 0, time_min, time_max })
+        let (date, values) = (date.to_owned(), Vec::new());
+        Ok(Self { location, date, table, file, groups, group: None, traces, values, rows: 0, time_min, time_max })
     }
 
     /// Notes in the file that its rows come in the table's order, or those of each row group do.
@@ -192,10 +196,11 @@ impl PartWriter {
         let Some(group) = self.group.take() else { return Ok(()) };
         let end = || {
             let mut out = self.file.next_row_group()?;
-            self.groups.finish(group, &mut out)?;
-            out.close().map(drop)
+            let values = self.groups.finish(group, &mut out)?;
+            out.close().map(|_| values)
         };
-        end().map_err(failed)
+        self.values.extend(end().map_err(failed)?);
+        Ok(())
     }
 
     /// Adds a row group of another file of this table as it is, encoded. Its times and traces are told apart
@@ -219,6 +224,7 @@ impl PartWriter {
             out.close().map(drop)
         };
         copy().map_err(failed)?;
+        self.values.push(ValueGroup::read(file, metadata, number).map_err(failed)?);
         self.rows += u64::try_from(group.num_rows()).unwrap_or(0);
         Ok(())
     }
@@ -241,8 +247,9 @@ impl PartWriter {
         self.end_group()?;
         let traces = self.traces.take().map(TraceIndexBuilder::finish);
         if let Some(traces) = &traces {
-            self.embed(traces)?;
+            self.embed_traces(traces)?;
         }
+        self.embed_values()?;
         let metadata = self.file.finish().map_err(failed)?;
         let checksum = Some(self.file.inner_mut().sum());
         let durable = self.file.inner_mut().inner_mut().finish();
@@ -267,12 +274,35 @@ impl PartWriter {
 
 impl PartWriter {
     /// Writes the trace index past the rows, and notes its place.
-    fn embed(&mut self, traces: &TraceIndex) -> Result<(), Error> {
-        let (offset, content) = (self.file.bytes_written() as u64, traces.encode());
-        self.file.write_all(&content).map_err(|fault| failed(fault.into()))?;
-        let place = trace_index::describe_place(offset, content.len() as u64);
-        self.file.append_key_value_metadata(KeyValue::new(trace_index::PLACE_KEY.to_owned(), place));
+    fn embed_traces(&mut self, traces: &TraceIndex) -> Result<(), Error> {
+        let content = traces.encode();
+        let offset = self.embed(&content)?;
+        self.note(trace_index::PLACE_KEY, trace_index::describe_place(offset, content.len() as u64));
         Ok(())
+    }
+
+    /// Writes the value index past the rows, and notes its places; nothing where nothing is known.
+    fn embed_values(&mut self) -> Result<(), Error> {
+        let groups = std::mem::take(&mut self.values);
+        let offset = self.file.bytes_written() as u64;
+        for group in &groups {
+            self.embed(group.bytes())?;
+        }
+        if let Some(note) = describe(offset, &groups) {
+            self.note(VALUES_KEY, note);
+        }
+        Ok(())
+    }
+
+    /// Writes bytes past the rows; where they begin.
+    fn embed(&mut self, content: &[u8]) -> Result<u64, Error> {
+        let offset = self.file.bytes_written() as u64;
+        self.file.write_all(content).map_err(|fault| failed(fault.into()))?;
+        Ok(offset)
+    }
+
+    fn note(&mut self, key: &str, text: String) {
+        self.file.append_key_value_metadata(KeyValue::new(key.to_owned(), text));
     }
 }
 

@@ -65,3 +65,4 @@ mod tap;
 mod tape;
 mod traces;
 mod truth;
+mod values;

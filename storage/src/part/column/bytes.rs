@@ -21,8 +21,9 @@ use super::bounds::Bounds;
 use super::page::{Chunk, Facts, Pages, RawPage};
 use super::squeeze::Squeezer;
 use super::text::Texts;
-use super::{delta, run};
+use super::{delta, run, tell};
 use crate::part::encoding;
+use crate::part::value_rows::{GroupValues, Told};
 
 /// Dictionaries that are remembered by what their numbers became; a merge reads a few for each input.
 const KNOWN_MAX: usize = 1 << 10;
@@ -31,6 +32,12 @@ const WHOLE_ROWS_MIN: usize = 1 << 10;
 /// In place of a number that is not looked up yet, and of one that stands for null.
 const UNKNOWN: u32 = u32::MAX;
 const NULL: u32 = u32::MAX - 1;
+
+/// What pages are written with, and what is told of their values beside them.
+pub(super) struct Output<'a> {
+    pub(super) squeezer: &'a mut Squeezer,
+    pub(super) values: Option<&'a mut GroupValues>,
+}
 
 /// A column chunk under way.
 pub(super) struct BytesColumn {
@@ -49,6 +56,10 @@ pub(super) struct BytesColumn {
     page: Open,
     pages: Pages,
     facts: Gathered,
+    /// What a value index is told of it.
+    told: Option<Told>,
+    /// Rows of the pages that have ended.
+    rows_ended: usize,
 }
 
 /// The page under way.
@@ -85,7 +96,11 @@ enum Source<'a> {
 
 impl BytesColumn {
     /// Begins a chunk.
-    pub(super) fn new(descriptor: &ColumnDescPtr, properties: &WriterProperties) -> Result<Self, ParquetError> {
+    pub(super) fn new(
+        descriptor: &ColumnDescPtr,
+        properties: &WriterProperties,
+        told: Option<Told>,
+    ) -> Result<Self, ParquetError> {
         let path = descriptor.path();
         let bloom_filter = properties
             .bloom_filter_properties(path)
@@ -109,6 +124,8 @@ impl BytesColumn {
             page: Open::default(),
             pages: Pages::new(Arc::clone(descriptor)),
             facts,
+            told,
+            rows_ended: 0,
         })
     }
 
@@ -117,7 +134,7 @@ impl BytesColumn {
         &mut self,
         columns: &[&ArrayRef],
         rows: &[(usize, usize)],
-        squeezer: &mut Squeezer,
+        out: &mut Output<'_>,
     ) -> Result<(), ParquetError> {
         if self.known.len() > KNOWN_MAX {
             self.known.clear();
@@ -125,16 +142,16 @@ impl BytesColumn {
         }
         let sources: Vec<Source<'_>> = columns.iter().map(|column| self.source(column)).collect();
         if sources.iter().all(|source| matches!(source, Source::Null)) {
-            return self.nulls(rows.len(), squeezer);
+            return self.nulls(rows.len(), out);
         }
         let whole = rows.len() >= WHOLE_ROWS_MIN && rows.len() == columns.iter().map(Array::len).sum::<usize>();
         if whole && let Some(numbers) = self.intern_all(&sources) {
-            return self.gather(&numbers, rows, squeezer);
+            return self.gather(&numbers, rows, out);
         }
         for &(batch, row) in rows {
             self.row(&sources[batch], row);
             if self.is_large() {
-                self.turn(squeezer)?;
+                self.turn(out)?;
             }
         }
         Ok(())
@@ -186,7 +203,7 @@ impl BytesColumn {
         &mut self,
         numbers: &[Vec<u32>],
         rows: &[(usize, usize)],
-        squeezer: &mut Squeezer,
+        out: &mut Output<'_>,
     ) -> Result<(), ParquetError> {
         let mut left = rows;
         while !left.is_empty() {
@@ -203,13 +220,13 @@ impl BytesColumn {
             self.facts.nulls += nulls as u64;
             left = later;
             if self.is_large() {
-                self.turn(squeezer)?;
+                self.turn(out)?;
             }
         }
         Ok(())
     }
 
-    fn nulls(&mut self, count: usize, squeezer: &mut Squeezer) -> Result<(), ParquetError> {
+    fn nulls(&mut self, count: usize, out: &mut Output<'_>) -> Result<(), ParquetError> {
         self.facts.nulls += count as u64;
         let mut left = count;
         while left > 0 {
@@ -218,7 +235,7 @@ impl BytesColumn {
             self.page.levels.resize(held + taken, 0);
             left -= taken;
             if self.is_large() {
-                self.turn(squeezer)?;
+                self.turn(out)?;
             }
         }
         Ok(())
@@ -327,8 +344,8 @@ impl BytesColumn {
     }
 
     /// Ends the page, and the dictionary when that is full.
-    fn turn(&mut self, squeezer: &mut Squeezer) -> Result<(), ParquetError> {
-        self.end_page(squeezer)?;
+    fn turn(&mut self, out: &mut Output<'_>) -> Result<(), ParquetError> {
+        self.end_page(out)?;
         if self.is_full() {
             self.full = self.texts.take();
             self.known.clear();
@@ -337,11 +354,20 @@ impl BytesColumn {
         Ok(())
     }
 
-    fn end_page(&mut self, squeezer: &mut Squeezer) -> Result<(), ParquetError> {
+    fn end_page(&mut self, out: &mut Output<'_>) -> Result<(), ParquetError> {
         let mut page = std::mem::take(&mut self.page);
         if page.levels.is_empty() {
             return Ok(());
         }
+        if let (Some(told), Some(values)) = (self.told, &mut out.values) {
+            let rows = self.rows_ended..self.rows_ended + page.levels.len();
+            let mut values = values.of_rows(rows);
+            match &self.texts {
+                Some(texts) => tell::interned(told, texts, &page.numbers, &mut values),
+                None => tell::plain(told, self.plain, &page.numbers, &page.content, &mut values),
+            }
+        }
+        self.rows_ended += page.levels.len();
         let mut content = Vec::with_capacity(page.bytes() + page.levels.len() / 4 + 64);
         if self.optional {
             content.extend_from_slice(&[0; 4]);
@@ -369,14 +395,14 @@ impl BytesColumn {
             }
         };
         self.facts.note_page(&page);
-        self.pages.add(RawPage { content, rows: page.levels.len(), encoding }, squeezer)?;
+        self.pages.add(RawPage { content, rows: page.levels.len(), encoding }, out.squeezer)?;
         self.page = page.emptied();
         Ok(())
     }
 
     /// Ends the chunk.
-    pub(super) fn finish(mut self, squeezer: &mut Squeezer) -> Result<Chunk, ParquetError> {
-        self.end_page(squeezer)?;
+    pub(super) fn finish(mut self, out: &mut Output<'_>) -> Result<Chunk, ParquetError> {
+        self.end_page(out)?;
         // Also where there is no value: pages say that they are of a dictionary.
         let texts = self.full.or(self.texts);
         let mut bounds = self.facts.bounds;
@@ -394,7 +420,7 @@ impl BytesColumn {
             index: self.facts.index.filter(ColumnIndexBuilder::valid),
             bloom_filter,
         };
-        self.pages.finish(texts.as_ref().map(|texts| (texts.page(), texts.len())), facts, squeezer)
+        self.pages.finish(texts.as_ref().map(|texts| (texts.page(), texts.len())), facts, out.squeezer)
     }
 }
 

@@ -12,10 +12,13 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::SchemaDescriptor;
-use tracelake_model::{is_null_column, null_column};
+use tracelake_model::{Table, is_null_column, null_column};
 
-use super::bytes::BytesColumn;
+use super::bytes::{BytesColumn, Output};
 use super::squeeze::Squeezer;
+use super::tell;
+use crate::part::value_index::ValueGroup;
+use crate::part::value_rows::{GroupValues, Told, told};
 
 /// Rows of a column that is not ours that are copied at once.
 const CHUNK_ROWS: usize = 8 << 10;
@@ -28,12 +31,16 @@ pub(crate) struct Groups {
     /// For the columns that are not ours.
     others: ArrowRowGroupWriterFactory,
     squeezer: Squeezer,
+    /// What a value index is told of each column; nothing where there is none.
+    told: Vec<Option<Told>>,
 }
 
 /// One row group.
 pub(crate) struct Group {
     columns: Vec<Column>,
     rows: usize,
+    /// What they hold, where somebody wants to know.
+    values: Option<GroupValues>,
 }
 
 enum Column {
@@ -60,7 +67,13 @@ impl Groups {
         // Never written to: writers of columns are made from a file's.
         let nowhere = SerializedFileWriter::new(io::sink(), root, Arc::clone(&properties))?;
         let others = ArrowRowGroupWriterFactory::new(&nowhere, others);
-        Ok(Self { schema, descriptor, properties, others, squeezer: Squeezer::new()? })
+        let told = vec![None; schema.fields().len()];
+        Ok(Self { schema, descriptor, properties, others, squeezer: Squeezer::new()?, told })
+    }
+
+    /// Makes a value index of each row group, where rows of the table have one.
+    pub(crate) fn index_values(&mut self, table: Table) {
+        self.told = self.schema.fields().iter().map(|field| told(table, field.name())).collect();
     }
 
     /// The columns of the file.
@@ -77,14 +90,15 @@ impl Groups {
             };
             match leaves().next() {
                 Some(leaf) if is_ours(field) => {
-                    let column = BytesColumn::new(&self.descriptor.column(leaf), &self.properties)?;
+                    let column = BytesColumn::new(&self.descriptor.column(leaf), &self.properties, self.told[number])?;
                     Ok(Column::Bytes(Box::new(column)))
                 }
                 _ => Ok(Column::Other(others.by_ref().take(leaves().count()).collect())),
             }
         };
         let columns = self.schema.fields().iter().enumerate().map(column).collect::<Result<_, ParquetError>>()?;
-        Ok(Group { columns, rows: 0 })
+        let values = self.told.iter().any(Option::is_some).then(GroupValues::default);
+        Ok(Group { columns, rows: 0, values })
     }
 
     /// Adds rows of batches, each named by its batch and its number there.
@@ -94,14 +108,19 @@ impl Groups {
         batches: &[&RecordBatch],
         rows: &[(usize, usize)],
     ) -> Result<(), ParquetError> {
+        let first = group.rows;
         group.rows += rows.len();
+        let mut out = Output { squeezer: &mut self.squeezer, values: group.values.as_mut() };
         for ((number, field), column) in self.schema.fields().iter().enumerate().zip(&mut group.columns) {
             let arrays: Vec<&ArrayRef> = batches.iter().map(|batch| batch.column(number)).collect();
             match column {
-                Column::Bytes(column) => column.push(&arrays, rows, &mut self.squeezer)?,
+                Column::Bytes(column) => column.push(&arrays, rows, &mut out)?,
                 Column::Other(leaves) => {
-                    for rows in rows.chunks(CHUNK_ROWS) {
+                    for (from, rows) in (first..).step_by(CHUNK_ROWS).zip(rows.chunks(CHUNK_ROWS)) {
                         let array = picked(field, &arrays, rows)?;
+                        if let (Some(told), Some(values)) = (self.told[number], &mut out.values) {
+                            tell::array(told, &array, &mut values.of_rows(from..from + rows.len()));
+                        }
                         for (leaf, writer) in compute_leaves(field, &array)?.iter().zip(leaves.iter_mut()) {
                             writer.write(leaf)?;
                         }
@@ -112,16 +131,17 @@ impl Groups {
         Ok(())
     }
 
-    /// Ends a row group.
+    /// Ends a row group; what is known of its values, where somebody wants to know.
     pub(crate) fn finish<W: Write + Send>(
         &mut self,
-        group: Group,
+        mut group: Group,
         out: &mut SerializedRowGroupWriter<'_, W>,
-    ) -> Result<(), ParquetError> {
+    ) -> Result<Option<ValueGroup>, ParquetError> {
         for column in group.columns {
             match column {
                 Column::Bytes(column) => {
-                    let chunk = column.finish(&mut self.squeezer)?;
+                    let mut with = Output { squeezer: &mut self.squeezer, values: group.values.as_mut() };
+                    let chunk = column.finish(&mut with)?;
                     out.append_column(&chunk.bytes, chunk.close)?;
                 }
                 Column::Other(leaves) => {
@@ -131,7 +151,7 @@ impl Groups {
                 }
             }
         }
-        Ok(())
+        Ok(group.values.map(|values| values.finish(group.rows)))
     }
 }
 

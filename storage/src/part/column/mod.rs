@@ -6,6 +6,7 @@
 //! | `bytes.rs` | a flat column of texts or bytes |
 //! | `text.rs` `bounds.rs` | its dictionary; the least and the greatest value |
 //! | `page.rs` `squeeze.rs` | the pages of a chunk; their compression |
+//! | `tell.rs` | what a value index is told of a column |
 //! | `run.rs` `delta.rs` | small numbers as runs, whole numbers as differences |
 
 mod bounds;
@@ -15,6 +16,7 @@ pub(crate) mod group;
 mod page;
 mod run;
 mod squeeze;
+mod tell;
 mod text;
 
 #[cfg(test)]
