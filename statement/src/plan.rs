@@ -1,4 +1,4 @@
-//! The logical plan of a statement. The third gate besides `permit.rs` and the caller's catalog: DataFusion's own options.
+//! The logical plan of a statement. The second gate, after `permit.rs`: DataFusion's own options.
 
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::session_state::SessionState;

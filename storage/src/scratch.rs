@@ -4,7 +4,7 @@
 //! also by a crash (an empty file at most). Deliberately never synced: who needs it again after a crash begins again.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile};
@@ -21,7 +21,7 @@ const LOOK_EVERY: u64 = 16 << 20;
 #[derive(Debug)]
 pub struct Scratch {
     disk: Arc<dyn Disk>,
-    directory: std::path::PathBuf,
+    directory: PathBuf,
     file: Arc<dyn DiskFile>,
     bytes: u64,
     /// At this size the disk is looked at again.

@@ -67,11 +67,6 @@ pub(crate) fn shown_as(key: &str, text: &str) -> impl Iterator<Item = u64> {
     [value_key::text(key, text), value_key::odd(key)].into_iter().chain(number)
 }
 
-/// What a key's value must be to be this boolean.
-pub(crate) fn flag(key: &str, value: bool) -> u64 {
-    value_key::text(key, if value { "true" } else { "false" })
-}
-
 /// What rows of a table must hold to pass all of `filters`, over columns as files hold them.
 pub(crate) fn wanted(table: Table, filters: &[Expr]) -> Wanted {
     if table != Table::Spans {
@@ -119,7 +114,7 @@ impl Shown {
             #[expect(clippy::cast_precision_loss, reason = "an index knows numbers as doubles")]
             ScalarValue::Int64(Some(number)) => Some(vec![value_key::number(key, *number as f64)]),
             ScalarValue::Float64(Some(number)) => Some(vec![value_key::number(key, *number)]),
-            ScalarValue::Boolean(Some(value)) => Some(vec![flag(key, *value)]),
+            ScalarValue::Boolean(Some(value)) => Some(vec![value_key::flag(key, *value)]),
             text => {
                 let odd = value_key::odd(key);
                 let all = shown_as(key, text.try_as_str().flatten()?);

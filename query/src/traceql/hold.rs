@@ -5,7 +5,7 @@
 
 use tracelake_storage::value_key;
 
-use crate::scan::wanted::{Wanted, flag};
+use crate::scan::wanted::Wanted;
 use crate::traceql::ast::{BinaryOp, FieldExpr};
 use crate::traceql::field::{Field, Intrinsic, Scope};
 use crate::traceql::literal::Static;
@@ -33,7 +33,7 @@ fn equal(field: &Field, value: &Static) -> Wanted {
     };
     let hash = match value {
         Static::Text(text) => value_key::text(key, text),
-        Static::Bool(value) => flag(key, *value),
+        Static::Bool(value) => value_key::flag(key, *value),
         Static::Int(number) | Static::Duration(number) => value_key::number(key, *number as f64),
         Static::Float(number) => value_key::number(key, *number),
         Static::Nil | Static::Status(_) | Static::Kind(_) | Static::List(_) => return Wanted::default(),

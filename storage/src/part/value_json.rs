@@ -3,6 +3,8 @@
 
 use tracelake_model::Value;
 
+use crate::part::value_key::flag_text;
+
 /// A value as an index knows it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Plain<'a> {
@@ -25,7 +27,7 @@ pub(crate) fn tell(json: &str, mut see: impl FnMut(&str, Plain<'_>)) -> Option<(
         match value {
             Value::Empty => see(key, Plain::Text("")),
             Value::String(text) => see(key, Plain::Text(text)),
-            Value::Bool(value) => see(key, Plain::Text(flag(*value))),
+            Value::Bool(value) => see(key, Plain::Text(flag_text(*value))),
             #[expect(clippy::cast_precision_loss, reason = "an index knows numbers as doubles")]
             Value::Int(number) => see(key, Plain::Number(*number as f64)),
             Value::Double(number) => see(key, Plain::Number(*number)),
@@ -37,11 +39,6 @@ pub(crate) fn tell(json: &str, mut see: impl FnMut(&str, Plain<'_>)) -> Option<(
         }
     }
     Some(())
-}
-
-/// A boolean's text.
-pub(crate) fn flag(value: bool) -> &'static str {
-    if value { "true" } else { "false" }
 }
 
 /// Tells keys and values as our own texts have them; `None` at what is not plain: escapes, nested values, spaces.

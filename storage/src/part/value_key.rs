@@ -16,6 +16,11 @@ pub const SERVICE: &str = "service.name";
 const NUMBER: u64 = 0x9e37_79b9_7f4a_7c15;
 const ODD: u64 = 0xc2b2_ae3d_27d4_eb4f;
 
+/// A boolean's text.
+pub(crate) fn flag_text(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
+}
+
 /// The seed of a key.
 pub(crate) fn seed(key: &str) -> u64 {
     xxh3_64(key.as_bytes())
@@ -42,6 +47,11 @@ pub(crate) fn odd_of(seed: u64) -> u64 {
 /// Rows that have an attribute, of their own or of their resource, with this text, or a boolean that is written so.
 pub fn text(key: &str, text: &str) -> u64 {
     text_of(seed(key), text.as_bytes())
+}
+
+/// Rows that have an attribute with this boolean, or the text that it is written as.
+pub fn flag(key: &str, value: bool) -> u64 {
+    text(key, flag_text(value))
 }
 
 /// Rows that have an attribute with this number, an integer or a double.

@@ -8,8 +8,8 @@ use tracelake_model::column::{ATTRIBUTES_REST, NAME, RESOURCE_ATTRIBUTES, SERVIC
 use tracelake_model::semconv::{RESOURCE, SPAN};
 
 use crate::part::value_index::{CHUNK_ROWS, Filter, ValueGroup};
-use crate::part::value_json::{Plain, flag, tell};
-use crate::part::value_key::{SERVICE, SPAN_NAME, number_of, odd_of, seed, text_of};
+use crate::part::value_json::{Plain, tell};
+use crate::part::value_key::{SERVICE, SPAN_NAME, flag_text, number_of, odd_of, seed, text_of};
 
 /// Hashes that are remembered.
 const RECENT: usize = 512;
@@ -92,7 +92,7 @@ impl RowValues<'_> {
 
     /// Takes in a boolean of a column of one key.
     pub(crate) fn flag(&mut self, told: Told, value: bool) {
-        self.text(told, flag(value).as_bytes());
+        self.text(told, flag_text(value).as_bytes());
     }
 
     /// Anything may stand in these rows.

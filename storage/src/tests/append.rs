@@ -129,6 +129,9 @@ fn a_full_tail_refuses_with_a_time_to_come_back_and_a_flush_helps() {
     let refusal = (0..100_000).find_map(|number| rig.send(&format!("logs {number}")).err()).expect("a limit");
     assert_eq!(refusal.fault, Fault::Overloaded);
     assert!(refusal.retry_after.is_some());
+    rig.send_derived(1).expect("derived rows have room where clients have none");
+    let refusal = (2..100_000).find_map(|position| rig.send_derived(position).err()).expect("a limit of theirs");
+    assert_eq!(refusal.fault, Fault::Overloaded);
     rig.core().flush_step().expect("it flushes");
     rig.send("logs more").expect("stored");
 }

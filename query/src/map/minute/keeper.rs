@@ -24,7 +24,7 @@ use crate::engine::{Engine, Scan};
 use crate::error::Error;
 use crate::map::minute::book::{Kept, MINUTE_NS, Page, SALT_BITS, Waiting, overlaps};
 use crate::map::minute::pace::Pace;
-use crate::map::minute::pass::{self, MARGIN_MIN, PASS_BYTES, count};
+use crate::map::minute::pass::{self, Counted, MARGIN_MIN, PASS_BYTES, count};
 use crate::map::minute::row::{HEAD_COLUMNS, Minute, edge_rows, heads, minute_rows};
 use crate::map::minute::touch::{Ask, touched};
 use crate::view::column::int;
@@ -255,14 +255,13 @@ impl Desk {
         let Some(counted) = count(ask, pace).await? else {
             return Ok(false);
         };
-        engine.books().passes.fetch_add(counted.passes, Ordering::Relaxed);
-        let mut tallies = counted.tallies;
-        let await_these = (block.clone(), counted.unfound);
-        let minute = |start: i64| {
+        let Counted { mut tallies, unfound, passes } = counted;
+        engine.books().passes.fetch_add(passes, Ordering::Relaxed);
+        let minute = |&start: &i64| {
             let tally = tallies.remove(&start).unwrap_or_default();
             Minute { start, commits: commits_of(start, parts), tally }
         };
-        let mut minutes: Vec<Minute> = block.into_iter().map(minute).collect();
+        let mut minutes: Vec<Minute> = block.iter().map(minute).collect();
         let salt = RandomState::new().hash_one(seen) & ((1 << SALT_BITS) - 1);
         let generation = i64::try_from((seen << SALT_BITS) | salt).unwrap_or(i64::MAX);
         while !minutes.is_empty() {
@@ -277,7 +276,6 @@ impl Desk {
             self.write(engine, snapshot.tenant(), &minutes, generation).await?;
             minutes = rest;
         }
-        let (block, unfound) = await_these;
         if !unfound.is_empty() || !self.page.awaited.is_empty() {
             Arc::make_mut(&mut self.page.awaited).replace(&block, unfound);
         }

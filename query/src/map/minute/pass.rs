@@ -49,6 +49,9 @@ const LEVELS: u32 = 3;
 const TRACES_AT_ONCE: usize = 16_384;
 /// Longest reading of a range's spans: there is no hurry, but it must end.
 const READ_SECONDS: u64 = 3600;
+/// What is read of a span.
+const DETAIL: Detail = Detail { names: true, peers: true };
+
 /// What is to be counted.
 pub(crate) struct Ask<'a> {
     pub(crate) engine: &'a Engine,
@@ -75,7 +78,7 @@ pub(crate) struct Counted {
 
 /// Counts; `None` when it was told to end.
 pub(crate) async fn count(ask: Ask<'_>, pace: &mut Pace<'_>) -> Result<Option<Counted>, Error> {
-    let set = SpanSet::new(Detail { names: true, peers: true });
+    let set = SpanSet::new(DETAIL);
     let margin = margin(&ask).await?;
     let mut counter = Counter { ask, margin, set, spill: None, levels: Vec::new(), counted: Counted::default() };
     let goes_on = counter.run(pace).await?;
@@ -144,7 +147,7 @@ impl Counter<'_> {
                 return Ok(true);
             }
             if step == Step::TooLarge {
-                self.set = SpanSet::new(Detail { names: true, peers: true });
+                self.set = SpanSet::new(DETAIL);
                 step = self.read(0, pace).await?;
             }
         }
@@ -170,11 +173,10 @@ impl Counter<'_> {
 
     /// Reads what starts near the range. Puts it aside once it takes more than `bytes_max`.
     async fn read(&mut self, bytes_max: usize, pace: &mut Pace<'_>) -> Result<Step, Error> {
-        let detail = Detail { names: true, peers: true };
         let range = near(self.ask.range);
         let filter = self.margin.as_ref().map(Margin::filter);
         let scan = Scan {
-            columns: detail.columns(),
+            columns: DETAIL.columns(),
             filter,
             as_stored: true,
             range,
@@ -241,7 +243,7 @@ impl Counter<'_> {
         outside: bool,
     ) -> Result<Step, Error> {
         let near = near(self.ask.range);
-        let columns = Detail { names: true, peers: true }.columns();
+        let columns = DETAIL.columns();
         let mut stream = self.ask.engine.rows_of_traces(snapshot, Table::Spans, ids, &columns).await?;
         while let Some(batch) = stream.try_next().await? {
             let start = int(&batch, START_UNIX_NANO);
@@ -396,10 +398,8 @@ impl Counter<'_> {
 
     /// Deals a bin to the bins of a further level: by trace, or by span where one trace alone is too large.
     fn deal(&self, spill: &mut Spill, class: Class) -> io::Result<Level> {
-        let (above, prefix, torn) = match class.of.and_then(|of| self.levels.get(of)) {
-            None => (0, 0, false),
-            Some(level) => (level.number, level.prefix, level.torn),
-        };
+        let (above, prefix, torn) =
+            self.level(class.of).map_or((0, 0, false), |level| (level.number, level.prefix, level.torn));
         let prefix = prefix | (class.from as u64) << (above * BIN_BITS);
         let pieces = self.pieces(spill, class.of, class.from);
         let (number, prefix, torn) = match (torn, above + 1) {
@@ -429,26 +429,30 @@ impl Counter<'_> {
         }
     }
 
+    /// The level that bins are of; `None` for the first.
+    fn level(&self, of: Option<usize>) -> Option<&Level> {
+        self.levels.get(of?)
+    }
+
     /// Where the spans of a bin are.
     fn pieces(&self, spill: &Spill, of: Option<usize>, number: usize) -> Vec<Piece> {
-        let bins = of.and_then(|of| self.levels.get(of)).map_or(&spill.first, |level| &level.bins);
+        let bins = self.level(of).map_or(&spill.first, |level| &level.bins);
         bins.all().get(number).map_or_else(Vec::new, |bin| bin.pieces.clone())
     }
 
     fn is_torn(&self, class: Class) -> bool {
-        class.of.and_then(|of| self.levels.get(of)).is_some_and(|level| level.torn)
+        self.level(class.of).is_some_and(|level| level.torn)
     }
 
     /// Whether the spans of a class cannot be told apart any further.
     fn is_last(&self, class: Class) -> bool {
-        let level = class.of.and_then(|of| self.levels.get(of));
-        class.to - class.from == 1 && level.is_some_and(|level| level.torn && level.number + 1 >= LEVELS)
+        let is_lowest = |level: &Level| level.torn && level.number + 1 >= LEVELS;
+        class.to - class.from == 1 && self.level(class.of).is_some_and(is_lowest)
     }
 
     /// Whether the trace of a hash is of a class.
     fn holds(&self, class: Class, hash: u64) -> bool {
-        let level = class.of.and_then(|of| self.levels.get(of));
-        let (number, prefix) = level.map_or((0, 0), |level| (level.number, level.prefix));
+        let (number, prefix) = self.level(class.of).map_or((0, 0), |level| (level.number, level.prefix));
         let below = (1 << (number * BIN_BITS)) - 1;
         hash & below == prefix && (class.from..class.to).contains(&bin_of(hash, number))
     }

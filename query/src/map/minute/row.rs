@@ -84,7 +84,7 @@ pub(crate) fn edge_rows(minutes: &[Minute], generation: i64) -> Result<Option<Ba
     batch(Table::ServiceEdges, columns).map(Some)
 }
 
-/// Rows of `service_minutes`: at least one for each minute.
+/// Rows of `service_minutes`: at least one for each minute. Tallies are as [`Tally::shrink`] leaves them.
 pub(crate) fn minute_rows(minutes: &[Minute], generation: i64) -> Result<Batch, ArrowError> {
     let mut rows = MinuteRows::default();
     for minute in minutes {
@@ -98,12 +98,11 @@ pub(crate) fn minute_rows(minutes: &[Minute], generation: i64) -> Result<Batch, 
         rows.whole.append_option(minute.tally.torn.then_some(false));
         for (name, service) in &minute.tally.services {
             let from = (Arc::clone(name), (Arc::from(""), i8::MIN));
-            let operations = || minute.tally.operations.range(from.clone()..).take_while(|((of, _), _)| of == name);
-            let whole = !service.crowded && operations().count() <= OPERATIONS_MAX;
+            let operations = minute.tally.operations.range(from..).take_while(|((of, _), _)| of == name);
             rows.push(minute.start, (Some(name), None, None), service.spans, &service.red);
             rows.commits.append(false);
-            rows.whole.append_value(whole);
-            for ((_, (operation, kind)), red) in operations().filter(|_| whole) {
+            rows.whole.append_value(!service.crowded);
+            for ((_, (operation, kind)), red) in operations {
                 rows.push(minute.start, (Some(name), Some(operation), Some(*kind)), red.count(), red);
                 rows.commits.append(false);
                 rows.whole.append_null();

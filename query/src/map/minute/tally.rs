@@ -70,25 +70,18 @@ impl EdgeTally {
 impl Tally {
     /// The sums of the spans of a sealed set that start in `range`.
     pub(crate) fn of(set: &SpanSet, range: TimeRange) -> Self {
-        let mut tallies = BTreeMap::new();
-        add_edges(set, range, |_| 0, &mut tallies);
-        add_spans(set, range, |_| 0, &mut tallies);
-        tallies.remove(&0).unwrap_or_default()
+        gather(set, range, |_| 0).remove(&0).unwrap_or_default()
     }
 
     /// The same for each minute (its start, Unix nanoseconds) that has any.
     pub(crate) fn by_minute(set: &SpanSet, range: TimeRange) -> BTreeMap<i64, Self> {
-        let minute = |start| UnixNano(start).minute().0;
-        let mut tallies = BTreeMap::new();
-        add_edges(set, range, minute, &mut tallies);
-        add_spans(set, range, minute, &mut tallies);
-        tallies
+        gather(set, range, minute_of)
     }
 
     /// The same of some spans of a trace of which too much is missing to draw edges.
     pub(crate) fn of_torn(set: &SpanSet, range: TimeRange) -> BTreeMap<i64, Self> {
         let mut tallies = BTreeMap::new();
-        add_spans(set, range, |start| UnixNano(start).minute().0, &mut tallies);
+        add_spans(set, range, minute_of, &mut tallies);
         tallies.values_mut().for_each(|tally| tally.torn = true);
         tallies
     }
@@ -136,7 +129,18 @@ impl Tally {
     }
 }
 
-fn add_edges(set: &SpanSet, range: TimeRange, part: impl Fn(i64) -> i64, tallies: &mut BTreeMap<i64, Tally>) {
+fn minute_of(start: i64) -> i64 {
+    UnixNano(start).minute().0
+}
+
+fn gather(set: &SpanSet, range: TimeRange, part: fn(i64) -> i64) -> BTreeMap<i64, Tally> {
+    let mut tallies = BTreeMap::new();
+    add_edges(set, range, part, &mut tallies);
+    add_spans(set, range, part, &mut tallies);
+    tallies
+}
+
+fn add_edges(set: &SpanSet, range: TimeRange, part: fn(i64) -> i64, tallies: &mut BTreeMap<i64, Tally>) {
     let mut edges: HashMap<(i64, Ends), EdgeTally> = HashMap::new();
     calls(set, range, &mut |ends, call| {
         let tally = edges.entry((part(call.start), ends)).or_default();
@@ -151,7 +155,7 @@ fn add_edges(set: &SpanSet, range: TimeRange, part: impl Fn(i64) -> i64, tallies
     }
 }
 
-fn add_spans(set: &SpanSet, range: TimeRange, part: impl Fn(i64) -> i64, tallies: &mut BTreeMap<i64, Tally>) {
+fn add_spans(set: &SpanSet, range: TimeRange, part: fn(i64) -> i64, tallies: &mut BTreeMap<i64, Tally>) {
     let mut services: HashMap<(i64, u32), ServiceTally> = HashMap::new();
     let mut operations: HashMap<(i64, u32, u32, i8), Red> = HashMap::new();
     let counts = |span: &&Span| !set.is_guest(span.trace) && range.contains(UnixNano(span.start));
