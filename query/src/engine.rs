@@ -32,7 +32,7 @@ use crate::map::minute::book::Books;
 use crate::scan::order::in_order;
 use crate::scan::pick::pick;
 use crate::scan::pick_part::Pick;
-use crate::scan::provider::{DATA_URL, ScanStats, SnapshotTable};
+use crate::scan::provider::{DATA_URL, Scans, SnapshotTable};
 use crate::scan::seek::Seeker;
 use crate::scan::seek_part::Seek;
 use crate::scan::wanted::Wanted;
@@ -96,7 +96,7 @@ pub struct Engine {
     /// The same with the memory of SQL statements.
     sql: SessionState,
     gate: Gate,
-    scans: Arc<ScanStats>,
+    scans: Arc<Scans>,
     feed: Arc<TailFeed>,
     /// What is known of the map's minutes.
     books: Books,

@@ -36,7 +36,7 @@ fn span(n: u64, random: &mut StdRng) -> Value {
         "trace_id": trace_id(n / 2 + 1), "span_id": format!("{:016x}", n + 1), "service_name": format!("s{}", n % 3),
         "name": if n % 10_000 == 3 { "rare" } else { "common" }, "kind": 1,
         "start_unix_nano": start, "end_unix_nano": start + 5, "duration_ns": 5,
-        "status_code": if n % 5_000 == 17 { 2 } else { 0 },
+        "status_code": if n % 5_000 == 17 && n % 3 != 2 { 2 } else { 0 },
         "resource_attributes": format!("{{\"service.name\":\"s{}\",\"zone\":{}}}", n % 3, held(random, 40)),
         "attributes_rest": format!(
             "{{\"k\":{},\"order\":\"o-{n}\",\"n\":{}{}}}", held(random, 2_000), n % 9_973,
@@ -73,8 +73,10 @@ fn question(random: &mut StdRng) -> (&'static str, String) {
     match random.random_range(0..4) {
         0 => {
             let op = if negated { "!=" } else { "=" };
-            let more = if random.random_range(0..3) == 0 { "&service=s1" } else { "" };
-            ("native", format!("/api/v1/traces?limit=50&attr={}{more}", encoded(&format!("{key}{op}{text}"))))
+            let more = ["", "&service=s1", "&service=s1&status=error", "&status=error"][random.random_range(0..4)];
+            let attr = format!("attr={}", encoded(&format!("{key}{op}{text}")));
+            let attr = if more.len() > 13 && random.random_range(0..3) > 0 { String::new() } else { attr };
+            ("native", format!("/api/v1/traces?limit=50&{attr}{more}"))
         }
         1 => {
             let literal =
@@ -155,6 +157,10 @@ async fn an_index_changes_no_answer_and_a_rare_value_is_read_out_of_few_row_grou
     let sql = "SELECT span_id FROM spans WHERE attr(attributes, 'order') = 'o-17'";
     for (door, question) in [("native", native), ("sql", sql)] {
         assert_eq!(cost(&house, door, question).await, (1.0, 1.0), "{question}");
+    }
+    for (service, read) in [("s0", 2.0), ("s2", 0.0)] {
+        let question = format!("/api/v1/traces?limit=20&service={service}&status=error");
+        assert_eq!(cost(&house, "native", &question).await, (read, 2.0 - read), "{question}");
     }
     let (read, pruned) = cost(&house, "tempo", &tempo).await;
     assert!(read <= pruned && pruned >= 1.0, "{read} {pruned}");

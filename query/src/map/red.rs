@@ -90,6 +90,11 @@ impl Red {
         histogram
     }
 
+    /// About the bytes that it holds besides its own.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&self.durations_ns[..]) + self.kept.as_ref().map_or(0, |kept| kept.bytes())
+    }
+
     /// Whether all durations are known one by one.
     pub(crate) fn is_exact(&self) -> bool {
         self.kept.is_none()

@@ -3,11 +3,11 @@
 //! An index only rules out: where there is none, or it cannot be read, every row may. Filters are not kept in memory; of
 //! each row group one short run of bytes is read for each value.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use parquet::arrow::async_reader::AsyncFileReader;
-use parquet::file::metadata::ParquetMetaData;
-use tracelake_storage::{ValuePlace, value_places};
+use tracelake_storage::ValuePlace;
 
 use crate::scan::wanted::Wanted;
 
@@ -20,40 +20,38 @@ pub(crate) struct Held {
     pub(crate) groups: (usize, usize),
 }
 
-/// Asks the index of a part; `None` where it rules nothing out.
+/// Of each row group whose filters are known, of each chunk of it, whether it may hold something.
+type Chunks = Vec<Vec<bool>>;
+
+/// Asks the index of a part whose filters lie at `places`; `None` where it rules nothing out.
 pub(crate) async fn held(
     reader: &mut Box<dyn AsyncFileReader>,
-    metadata: &ParquetMetaData,
+    places: &[ValuePlace],
     wanted: &Wanted,
 ) -> Option<Held> {
-    if wanted.is_empty() {
-        return None;
-    }
-    let places = value_places(metadata);
     let known: Vec<ValuePlace> = places.iter().copied().filter(|place| place.is_known()).collect();
-    if known.is_empty() {
+    if wanted.is_empty() || known.is_empty() {
         return None;
     }
-    // Of each known row group, chunk by chunk.
-    let mut all: Option<Vec<Vec<bool>>> = None;
+    let (mut answers, mut all) = (HashMap::new(), None);
     for list in wanted.lists() {
-        let runs: Vec<Range<u64>> = list.iter().flat_map(|hash| known.iter().map(|place| place.run(*hash))).collect();
-        let count = runs.len();
-        // What fails here fails again where rows are read, and is told there.
-        let runs = reader.get_byte_ranges(runs).await.ok().filter(|runs| runs.len() == count)?;
-        let mut one: Option<Vec<Vec<bool>>> = None;
-        for (hash, runs) in list.iter().zip(runs.chunks(known.len())) {
-            let chunks = known.iter().zip(runs).map(|(place, run)| place.chunks(run, *hash)).collect();
-            one = Some(combined(one, chunks, |a, b| a || b));
-        }
-        all = Some(combined(all, one?, |a, b| a && b));
-        if all.iter().flatten().flatten().all(|holds| !holds) {
+        let unasked: Vec<u64> = list.iter().copied().filter(|hash| !answers.contains_key(hash)).collect();
+        ask(reader, &known, &unasked, &mut answers).await?;
+        let one =
+            list.iter().filter_map(|hash| answers.get(hash)).cloned().reduce(|a, b| combined(a, b, |a, b| a || b));
+        let both = match (all, one?) {
+            (None, one) => one,
+            (Some(all), one) => combined(all, one, |a, b| a && b),
+        };
+        let is_over = both.iter().flatten().all(|holds| !holds);
+        all = Some(both);
+        if is_over {
             break;
         }
     }
     let mut chunks = all?.into_iter();
     let (mut rows, mut some) = (Vec::new(), 0);
-    for place in &places {
+    for place in places {
         let chunks = if place.is_known() { chunks.next()? } else { Vec::new() };
         let here = place.rows(&chunks);
         some += usize::from(!here.is_empty());
@@ -64,8 +62,27 @@ pub(crate) async fn held(
     Some(Held { rows, groups: (some, places.len() - some) })
 }
 
-fn combined(a: Option<Vec<Vec<bool>>>, b: Vec<Vec<bool>>, both: fn(bool, bool) -> bool) -> Vec<Vec<bool>> {
-    let Some(a) = a else { return b };
+/// Learns which chunks may hold some values; `None` when it cannot be learned.
+async fn ask(
+    reader: &mut Box<dyn AsyncFileReader>,
+    known: &[ValuePlace],
+    hashes: &[u64],
+    answers: &mut HashMap<u64, Chunks>,
+) -> Option<()> {
+    let runs: Vec<Range<u64>> = hashes.iter().flat_map(|hash| known.iter().map(|place| place.run(*hash))).collect();
+    if runs.is_empty() {
+        return Some(());
+    }
+    let count = runs.len();
+    // What fails here fails again where rows are read, and is told there.
+    let runs = reader.get_byte_ranges(runs).await.ok().filter(|runs| runs.len() == count)?;
+    for (hash, runs) in hashes.iter().zip(runs.chunks(known.len())) {
+        answers.insert(*hash, known.iter().zip(runs).map(|(place, run)| place.chunks(run, *hash)).collect());
+    }
+    Some(())
+}
+
+fn combined(a: Chunks, b: Chunks, both: fn(bool, bool) -> bool) -> Chunks {
     let pair = |(a, b): (Vec<bool>, Vec<bool>)| a.into_iter().zip(b).map(|(a, b)| both(a, b)).collect();
     a.into_iter().zip(b).map(pair).collect()
 }

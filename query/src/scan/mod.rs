@@ -5,6 +5,7 @@
 //! | `provider.rs` | one table of one snapshot: Parquet parts that a predicate may touch, and the unflushed tail |
 //! | `prune.rs` | the time range and the ids that a predicate leaves open |
 //! | `wanted.rs` `held.rs` | the values that a predicate asks for; the rows of a part that may hold them |
+//! | `outline.rs` | what is kept of parts' footers between questions |
 //! | `tail.rs` | tail batches as a stream of plain columns |
 //! | `order.rs` | partitions of a plan one after the other, so that rows come in the order they were stored in |
 //! | `seek.rs` `seek_part.rs` | rows from the newest backwards, as far as somebody wants to read |
@@ -14,6 +15,7 @@
 
 pub(crate) mod held;
 pub(crate) mod order;
+pub(crate) mod outline;
 pub(crate) mod pick;
 pub(crate) mod pick_part;
 pub(crate) mod provider;

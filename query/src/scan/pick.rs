@@ -22,7 +22,7 @@ use tracelake_model::Table;
 use tracelake_storage::{Part, Snapshot, TracePart};
 
 use crate::scan::pick_part::{Pick, open};
-use crate::scan::provider::{DATA_URL, ScanStats};
+use crate::scan::provider::{DATA_URL, Scans};
 use crate::scan::tail::{of_traces, plain};
 
 /// Keys of a schema's metadata: rows were stored after one instant and not after another, Unix nanoseconds.
@@ -42,7 +42,7 @@ pub(crate) struct Stored {
 /// The rows of a snapshot that belong to the traces.
 pub(crate) async fn pick(
     runtime: &RuntimeEnv,
-    scans: &ScanStats,
+    scans: &Scans,
     snapshot: &Arc<Snapshot>,
     pick: Pick,
 ) -> Result<SendableRecordBatchStream> {

@@ -32,13 +32,13 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::union::UnionExec;
 use futures::{StreamExt, stream};
 use object_store::ObjectMeta;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, RowSelection};
+use parquet::arrow::arrow_reader::RowSelection;
 use parquet::arrow::async_reader::AsyncFileReader;
-use parquet::file::metadata::PageIndexPolicy;
 use tracelake_model::{Table, TimeRange, UnixNano, column};
 use tracelake_storage::{Part, Snapshot, TracePart};
 
 use crate::scan::held::held;
+use crate::scan::outline::Outlines;
 use crate::scan::prune::{ids, overlaps, time_bounds};
 use crate::scan::tail::TailStream;
 use crate::scan::wanted::{Wanted, wanted};
@@ -52,9 +52,9 @@ const IDS_MAX: usize = 256;
 /// Parts whose footers and value indexes are read at once.
 const PARTS_AT_ONCE: usize = 8;
 
-/// What scans have cost so far.
+/// What all scans share: what they have cost so far, and what they know of parts.
 #[derive(Debug, Default)]
-pub(crate) struct ScanStats {
+pub(crate) struct Scans {
     /// Parts that a scan had to look into.
     pub(crate) parts_read: AtomicU64,
     /// Parts that a scan could leave aside by their times, traces and values.
@@ -63,6 +63,7 @@ pub(crate) struct ScanStats {
     pub(crate) groups_read: AtomicU64,
     /// Row groups that it ruled out.
     pub(crate) groups_pruned: AtomicU64,
+    pub(crate) outlines: Outlines,
 }
 
 /// One table of one snapshot.
@@ -70,13 +71,13 @@ pub(crate) struct ScanStats {
 pub(crate) struct SnapshotTable {
     snapshot: Arc<Snapshot>,
     table: Table,
-    stats: Arc<ScanStats>,
+    stats: Arc<Scans>,
     /// What rows must hold besides what predicates say.
     wanted: Wanted,
 }
 
 impl SnapshotTable {
-    pub(crate) fn new(snapshot: Arc<Snapshot>, table: Table, stats: Arc<ScanStats>) -> Self {
+    pub(crate) fn new(snapshot: Arc<Snapshot>, table: Table, stats: Arc<Scans>) -> Self {
         Self { snapshot, table, stats, wanted: Wanted::default() }
     }
 
@@ -116,10 +117,10 @@ impl SnapshotTable {
             let mut reader: Box<dyn AsyncFileReader> =
                 readers.create_reader(0, file, None, &ExecutionPlanMetricsSet::new())?;
             asked.push(async move {
-                let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+                let time = self.table.time_column();
                 // What fails here fails again where rows are read, and is told there.
-                let Ok(metadata) = reader.get_metadata(Some(&options)).await else { return found };
-                let Some(held) = held(&mut reader, &metadata, wanted).await else { return found };
+                let Ok(outline) = self.stats.outlines.of(&mut reader, &found.part, time).await else { return found };
+                let Some(held) = held(&mut reader, &outline.places, wanted).await else { return found };
                 self.stats.count_groups(held.groups);
                 TracePart { rows: Some(held.rows), ..found }
             });
@@ -260,7 +261,7 @@ fn readers(state: &dyn Session) -> Result<CachedParquetFileReaderFactory> {
     Ok(CachedParquetFileReaderFactory::new(store, runtime.cache_manager.get_file_metadata_cache()))
 }
 
-impl ScanStats {
+impl Scans {
     /// Counts row groups that a value index left and ruled out.
     pub(crate) fn count_groups(&self, (read, pruned): (usize, usize)) {
         self.groups_read.fetch_add(read as u64, Ordering::Relaxed);

@@ -24,7 +24,7 @@ use tracelake_model::{TimeRange, UnixNano, column};
 use tracelake_storage::{Part, Snapshot};
 
 use crate::error::Error;
-use crate::scan::provider::{DATA_URL, ScanStats};
+use crate::scan::provider::{DATA_URL, Scans};
 use crate::scan::prune::overlaps;
 use crate::scan::seek_part::{Piece, Seek, Sought, pieces, read};
 use crate::scan::tail::plain;
@@ -44,7 +44,7 @@ pub(crate) struct Seeker {
     snapshot: Arc<Snapshot>,
     sought: Arc<Sought>,
     readers: Arc<dyn ParquetFileReaderFactory>,
-    scans: Arc<ScanStats>,
+    scans: Arc<Scans>,
     tail: Vec<RecordBatch>,
     /// Parts that are not cut into pieces yet, the newest last.
     parts: Vec<Arc<Part>>,
@@ -58,7 +58,7 @@ impl Seeker {
     /// Begins a walk; `seconds` bound all of it.
     pub(crate) fn new(
         state: &SessionState,
-        scans: &Arc<ScanStats>,
+        scans: &Arc<Scans>,
         snapshot: &Arc<Snapshot>,
         seek: Seek,
         seconds: u64,

@@ -22,12 +22,11 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
-use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use tracelake_model::{Table, TimeRange, UnixNano, column};
 use tracelake_storage::Part;
 
 use crate::scan::held::held;
-use crate::scan::provider::{ScanStats, object_meta};
+use crate::scan::provider::{Scans, object_meta};
 use crate::scan::prune::overlaps;
 use crate::scan::wanted::Wanted;
 
@@ -104,23 +103,24 @@ pub(crate) async fn pieces(
     readers: Arc<dyn ParquetFileReaderFactory>,
     part: Arc<Part>,
     sought: Arc<Sought>,
-    scans: Arc<ScanStats>,
+    scans: Arc<Scans>,
 ) -> Result<Vec<Piece>> {
     let mut reader = reader(&readers, &part)?;
-    let metadata = reader.get_metadata(Some(&options())).await?;
-    let held = held(&mut reader, &metadata, &sought.seek.wanted).await;
+    let outline = scans.outlines.of(&mut reader, &part, sought.seek.table.time_column()).await?;
+    let held = held(&mut reader, &outline.places, &sought.seek.wanted).await;
     if let Some(held) = &held {
         scans.count_groups(held.groups);
     }
     let range = sought.seek.range;
     let mut found = Vec::new();
-    for (rows, oldest, newest) in spans_of_time(&metadata, &part, sought.seek.table.time_column()) {
-        if !overlaps(range, UnixNano(oldest), UnixNano(newest)) {
+    for (page, oldest, newest) in &outline.pages {
+        let newest = *newest;
+        if !overlaps(range, UnixNano(*oldest), UnixNano(newest)) {
             continue;
         }
         let rows = match &held {
-            Some(held) => inside(&held.rows, &rows),
-            None => vec![rows],
+            Some(held) => inside(&held.rows, page),
+            None => vec![page.clone()],
         };
         if !rows.is_empty() {
             found.push(Piece { part: Arc::clone(&part), rows, newest });
@@ -134,34 +134,6 @@ fn inside(wanted: &[Range<u64>], rows: &Range<u64>) -> Vec<Range<u64>> {
     let from = wanted.partition_point(|one| one.end <= rows.start);
     let cut = |one: &Range<u64>| one.start.max(rows.start)..one.end.min(rows.end);
     wanted[from..].iter().map(cut).take_while(|one| !one.is_empty()).collect()
-}
-
-/// The pages of a part's time column: their rows, their least and their greatest time. Where the footer does not tell,
-/// a row group, or the part.
-fn spans_of_time(metadata: &ParquetMetaData, part: &Part, time: &str) -> Vec<(Range<u64>, i64, i64)> {
-    let whole = || vec![(0..part.rows, part.time_min.0, part.time_max.0)];
-    let columns = metadata.file_metadata().schema_descr();
-    let is_time = |at: &usize| columns.column(*at).path().parts() == [time.to_owned()];
-    let Some(at) = (0..columns.num_columns()).find(is_time) else { return whole() };
-    let (mut spans, mut first) = (Vec::new(), 0);
-    for group in 0..metadata.num_row_groups() {
-        let count = u64::try_from(metadata.row_group(group).num_rows()).unwrap_or(0);
-        let bounds = metadata.column_index().and_then(|groups| groups.get(group)?.get(at));
-        let pages = metadata.offset_index().and_then(|groups| Some(groups.get(group)?.get(at)?.page_locations()));
-        if let (Some(ColumnIndexMetaData::INT64(bounds)), Some(pages)) = (bounds, pages) {
-            for (number, page) in pages.iter().enumerate() {
-                let start = first + u64::try_from(page.first_row_index).unwrap_or(0);
-                let next = pages.get(number + 1).and_then(|next| u64::try_from(next.first_row_index).ok());
-                let end = first + next.unwrap_or(count);
-                let (least, greatest) = (bounds.min_value(number).copied(), bounds.max_value(number).copied());
-                spans.push((start..end, least.unwrap_or(part.time_min.0), greatest.unwrap_or(part.time_max.0)));
-            }
-        } else {
-            spans.push((first..first + count, part.time_min.0, part.time_max.0));
-        }
-        first += count;
-    }
-    spans
 }
 
 /// Reads rows of a part that pass the condition and lie in the range of time.

@@ -14,7 +14,7 @@ use crate::function::attr::Attr;
 
 /// Values of one list at most, and lists: with more of them asking costs more than it saves.
 const VALUES_MAX: usize = 64;
-const LISTS_MAX: usize = 8;
+const LISTS_MAX: usize = 16;
 
 /// Of each of some lists of values a row must hold one at least. Without lists any row may pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,12 @@ impl Wanted {
         hashes.sort_unstable();
         hashes.dedup();
         if hashes.len() > VALUES_MAX { Self::default() } else { Self(vec![hashes]) }
+    }
+
+    /// A row must hold one of these values, or one of a key's that is neither a text nor a number nor a boolean.
+    pub(crate) fn one_of_or_odd(hashes: &[u64], key: &str) -> Self {
+        let or = |odd| Self::one_of(hashes.iter().copied().chain([odd]));
+        value_key::odd(key).map(or).into_iter().fold(Self::default(), Self::and)
     }
 
     /// A row must hold what both ask for.
@@ -60,11 +66,11 @@ impl Wanted {
     }
 }
 
-/// What stands in an index where a key's value, shown as text, is this one: numbers by their value, and anything that
+/// What stands in an index where a key's value, shown as text, is this one, numbers by their value; unless it is one that
 /// the index does not tell apart.
-pub(crate) fn shown_as(key: &str, text: &str) -> impl Iterator<Item = u64> {
+pub(crate) fn shown_as(key: &str, text: &str) -> Vec<u64> {
     let number = text.parse().ok().map(|number| value_key::number(key, number));
-    [value_key::text(key, text), value_key::odd(key)].into_iter().chain(number)
+    std::iter::once(value_key::text(key, text)).chain(number).collect()
 }
 
 /// What rows of a table must hold to pass all of `filters`, over columns as files hold them.
@@ -84,16 +90,14 @@ fn of(filter: &Expr) -> Wanted {
             _ => Wanted::default(),
         },
         Expr::InList(list) if !list.negated => {
-            let Some(shown) = shown(&list.expr) else { return Wanted::default() };
-            let all: Option<Vec<Vec<u64>>> = list.list.iter().map(|value| shown.hashes(value)).collect();
-            all.map(|all| Wanted::one_of(all.into_iter().flatten())).unwrap_or_default()
+            shown(&list.expr).map_or_else(Wanted::default, |shown| shown.one_of(&list.list))
         }
         _ => Wanted::default(),
     }
 }
 
 fn equal(left: &Expr, value: &Expr) -> Option<Wanted> {
-    Some(Wanted::one_of(shown(left)?.hashes(value)?))
+    Some(shown(left)?.one_of(std::slice::from_ref(value)))
 }
 
 /// The key whose values an expression shows, as they are or as text.
@@ -105,21 +109,28 @@ struct Shown {
 }
 
 impl Shown {
-    /// What stands in an index where a value equals a literal; none for NULL, which nothing equals.
-    fn hashes(&self, value: &Expr) -> Option<Vec<u64>> {
+    /// What rows must hold where a value equals one of some literals.
+    fn one_of(&self, values: &[Expr]) -> Wanted {
+        let Some(all) = values.iter().map(|value| self.hashes(value)).collect::<Option<Vec<_>>>() else {
+            return Wanted::default();
+        };
+        let is_odd = self.of_json && all.iter().any(|(_, is_text)| *is_text);
+        let hashes: Vec<u64> = all.into_iter().flat_map(|(hashes, _)| hashes).collect();
+        if is_odd { Wanted::one_of_or_odd(&hashes, &self.key) } else { Wanted::one_of(hashes) }
+    }
+
+    /// What stands in an index where a value equals a literal, and whether that is a text; none for NULL, which nothing
+    /// equals.
+    fn hashes(&self, value: &Expr) -> Option<(Vec<u64>, bool)> {
         let Expr::Literal(value, _) = value else { return None };
         let key = &self.key;
         match value {
             _ if value.is_null() => None,
             #[expect(clippy::cast_precision_loss, reason = "an index knows numbers as doubles")]
-            ScalarValue::Int64(Some(number)) => Some(vec![value_key::number(key, *number as f64)]),
-            ScalarValue::Float64(Some(number)) => Some(vec![value_key::number(key, *number)]),
-            ScalarValue::Boolean(Some(value)) => Some(vec![value_key::flag(key, *value)]),
-            text => {
-                let odd = value_key::odd(key);
-                let all = shown_as(key, text.try_as_str().flatten()?);
-                Some(all.filter(|hash| self.of_json || *hash != odd).collect())
-            }
+            ScalarValue::Int64(Some(number)) => Some((vec![value_key::number(key, *number as f64)], false)),
+            ScalarValue::Float64(Some(number)) => Some((vec![value_key::number(key, *number)], false)),
+            ScalarValue::Boolean(Some(value)) => Some((vec![value_key::flag(key, *value)], false)),
+            text => Some((shown_as(key, text.try_as_str().flatten()?), true)),
         }
     }
 }
@@ -169,51 +180,53 @@ mod tests {
         ScalarUDF::from(Attr::new(result)).call(vec![col(column), lit(key)])
     }
 
-    fn text(key: &str, text: &str) -> Vec<u64> {
-        let mut hashes: Vec<u64> = shown_as(key, text).collect();
-        hashes.sort_unstable();
-        hashes
+    /// Of JSON, which may hold something odd.
+    fn text(key: &str, text: &str) -> Wanted {
+        Wanted::one_of_or_odd(&shown_as(key, text), key)
     }
 
     /// Of a column of its own, which holds nothing odd.
-    fn plain(key: &str, value: &str) -> Vec<u64> {
-        text(key, value).into_iter().filter(|hash| *hash != value_key::odd(key)).collect()
+    fn plain(key: &str, text: &str) -> Wanted {
+        Wanted::one_of(shown_as(key, text))
     }
 
     #[test]
     fn equality_asks_for_values_and_nothing_else_does() {
-        let check = |filters: &[Expr], lists: &[Vec<u64>]| {
-            assert_eq!(wanted(Table::Spans, filters), Wanted(lists.to_vec()), "{filters:?}");
+        let check = |filters: &[Expr], expected: Wanted| {
+            assert_eq!(wanted(Table::Spans, filters), expected, "{filters:?}");
         };
+        let (none, number) = (Wanted::default, |key: &str, number| Wanted::one_of([value_key::number(key, number)]));
         let rest = || attr(AttrType::Text, ATTRIBUTES_REST, "k");
         let route = || col("http_route").eq(lit("/a"));
-        check(&[], &[]);
-        check(&[route()], &[vec![value_key::text("http.route", "/a")]]);
-        check(&[lit("/a").eq(col("http_route"))], &[plain("http.route", "/a")]);
-        check(&[rest().eq(lit("5"))], &[text("k", "5")]);
-        assert_eq!((text("k", "5").len(), text("k", "x").len()), (3, 2));
-        check(&[attr(AttrType::Int, RESOURCE_ATTRIBUTES, "k").eq(lit(5_i64))], &[vec![value_key::number("k", 5.0)]]);
-        check(&[attr(AttrType::Bool, ATTRIBUTES_REST, "k").eq(lit(true))], &[vec![value_key::text("k", "true")]]);
-        check(&[col("http_status_code").eq(lit(5_i64))], &[vec![value_key::number("http.status_code", 5.0)]]);
-        check(&[cast(col("http_status_code"), DataType::Utf8).eq(lit("5"))], &[plain("http.status_code", "5")]);
+        check(&[], none());
+        check(&[route()], plain("http.route", "/a"));
+        check(&[lit("/a").eq(col("http_route"))], plain("http.route", "/a"));
+        check(&[rest().eq(lit("5"))], text("k", "5"));
+        assert_eq!(text("k", "5").0.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3]);
+        assert_eq!(text("k", "x").0.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
+        check(&[attr(AttrType::Int, RESOURCE_ATTRIBUTES, "k").eq(lit(5_i64))], number("k", 5.0));
+        check(
+            &[attr(AttrType::Bool, ATTRIBUTES_REST, "k").eq(lit(true))],
+            Wanted::one_of([value_key::text("k", "true")]),
+        );
+        check(&[col("http_status_code").eq(lit(5_i64))], number("http.status_code", 5.0));
+        check(&[cast(col("http_status_code"), DataType::Utf8).eq(lit("5"))], plain("http.status_code", "5"));
         let either = coalesce(vec![col("http_route"), attr(AttrType::Text, ATTRIBUTES_REST, "http.route")]);
-        check(&[either.eq(lit("/a"))], &[text("http.route", "/a")]);
+        check(&[either.eq(lit("/a"))], text("http.route", "/a"));
         let mixed = coalesce(vec![col("http_route"), rest()]);
-        check(&[mixed.eq(lit("/a"))], &[]);
-        check(&[col(SERVICE_NAME).eq(lit("x")), route()], &[plain("service.name", "x"), plain("http.route", "/a")]);
-        check(&[route().and(rest().eq(lit("5")))], &[plain("http.route", "/a"), text("k", "5")]);
-        let mut both: Vec<u64> = plain("http.route", "/a").into_iter().chain(text("k", "5")).collect();
-        both.sort_unstable();
-        check(&[route().or(rest().eq(lit("5")))], &[both.clone()]);
-        check(&[route().or(rest().not_eq(lit("5")))], &[]);
-        check(&[rest().in_list(vec![lit("5")], false)], &[text("k", "5")]);
-        check(&[rest().in_list(vec![lit("5")], true)], &[]);
-        check(&[rest().in_list(vec![lit("5"), col(NAME)], false)], &[]);
-        check(&[rest().in_list((0..80).map(|n| lit(n.to_string())).collect(), false)], &[]);
-        check(&[rest().eq(lit(ScalarValue::Utf8(None)))], &[]);
-        check(&[rest().gt(lit("5")), rest().like(lit("5%")), rest().is_null(), rest().not_eq(lit("5"))], &[]);
-        check(&[cast(col("http_route"), DataType::Int64).eq(lit(5_i64))], &[]);
-        check(&[col("scope_name").eq(lit("x")), attr(AttrType::Text, "scope_attributes", "k").eq(lit("x"))], &[]);
+        check(&[mixed.eq(lit("/a"))], none());
+        check(&[col(SERVICE_NAME).eq(lit("x")), route()], plain("service.name", "x").and(plain("http.route", "/a")));
+        check(&[route().and(rest().eq(lit("5")))], plain("http.route", "/a").and(text("k", "5")));
+        check(&[route().or(rest().eq(lit("5")))], plain("http.route", "/a").or(&text("k", "5")));
+        check(&[route().or(rest().not_eq(lit("5")))], none());
+        check(&[rest().in_list(vec![lit("5")], false)], text("k", "5"));
+        check(&[rest().in_list(vec![lit("5")], true)], none());
+        check(&[rest().in_list(vec![lit("5"), col(NAME)], false)], none());
+        check(&[rest().in_list((0..80).map(|n| lit(n.to_string())).collect(), false)], none());
+        check(&[rest().eq(lit(ScalarValue::Utf8(None)))], none());
+        check(&[rest().gt(lit("5")), rest().like(lit("5%")), rest().is_null(), rest().not_eq(lit("5"))], none());
+        check(&[cast(col("http_route"), DataType::Int64).eq(lit(5_i64))], none());
+        check(&[col("scope_name").eq(lit("x")), attr(AttrType::Text, "scope_attributes", "k").eq(lit("x"))], none());
         assert!(wanted(Table::Logs, &[col("http_route").eq(lit("/a"))]).is_empty());
     }
 }

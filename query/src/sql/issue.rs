@@ -13,14 +13,14 @@ use datafusion::prelude::{col, lit};
 use tracelake_model::{Table, column};
 use tracelake_storage::Snapshot;
 
-use crate::scan::provider::ScanStats;
+use crate::scan::provider::Scans;
 use crate::sql::view;
 
 /// The view's name.
 pub(crate) const NAME: &str = "issues";
 
 /// One row per fingerprint: type and message of the newest occurrence, services, versions, first and last time, count.
-pub(crate) fn view(snapshot: &Arc<Snapshot>, scans: &Arc<ScanStats>) -> Result<Arc<dyn TableProvider>> {
+pub(crate) fn view(snapshot: &Arc<Snapshot>, scans: &Arc<Scans>) -> Result<Arc<dyn TableProvider>> {
     let exceptions = view::plan(snapshot, Table::Exceptions, scans)?;
     let newest = |name: &str| first_value(col(name), vec![col("time").sort(false, false)]).alias(name);
     let distinct = |name: &str, shown: &str| -> Result<Expr> {

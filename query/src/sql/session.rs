@@ -19,7 +19,7 @@ use tracelake_storage::Snapshot;
 use crate::config::Config;
 use crate::function::attr::{Attr, AttrType};
 use crate::function::now::Now;
-use crate::scan::provider::ScanStats;
+use crate::scan::provider::Scans;
 use crate::sql::{issue, rewrite, view};
 
 const CATALOG: &str = "tracelake";
@@ -51,7 +51,7 @@ pub(crate) fn base_state(config: &Config, runtime: Arc<RuntimeEnv>) -> SessionSt
 pub(crate) fn tenant_state(
     base: &SessionState,
     snapshot: &Arc<Snapshot>,
-    scans: &Arc<ScanStats>,
+    scans: &Arc<Scans>,
     now: UnixNano,
 ) -> Result<SessionState> {
     let schema = TenantSchema { snapshot: Arc::clone(snapshot), scans: Arc::clone(scans) };
@@ -73,7 +73,7 @@ pub(crate) fn table_names() -> impl Iterator<Item = &'static str> {
 #[derive(Debug)]
 struct TenantSchema {
     snapshot: Arc<Snapshot>,
-    scans: Arc<ScanStats>,
+    scans: Arc<Scans>,
 }
 
 #[async_trait]

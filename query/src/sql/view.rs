@@ -21,15 +21,15 @@ use crate::error::Error;
 use crate::function::attributes::{Attributes, Owner};
 use crate::function::hex::Hex;
 use crate::function::label::Label;
-use crate::scan::provider::{ScanStats, SnapshotTable};
+use crate::scan::provider::{Scans, SnapshotTable};
 
 /// The view of one table.
-pub(crate) fn view(snapshot: &Arc<Snapshot>, table: Table, scans: &Arc<ScanStats>) -> Result<Arc<dyn TableProvider>> {
+pub(crate) fn view(snapshot: &Arc<Snapshot>, table: Table, scans: &Arc<Scans>) -> Result<Arc<dyn TableProvider>> {
     Ok(Arc::new(ViewTable::new(plan(snapshot, table, scans)?, None)))
 }
 
 /// The projection that a view is.
-pub(crate) fn plan(snapshot: &Arc<Snapshot>, table: Table, scans: &Arc<ScanStats>) -> Result<LogicalPlan> {
+pub(crate) fn plan(snapshot: &Arc<Snapshot>, table: Table, scans: &Arc<Scans>) -> Result<LogicalPlan> {
     in_service(snapshot, table).map_err(Error::into_datafusion)?;
     let provider = SnapshotTable::new(Arc::clone(snapshot), table, Arc::clone(scans));
     let columns = columns(table)?;

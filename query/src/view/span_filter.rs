@@ -82,7 +82,12 @@ impl SpanFilter {
         let text = |key: &str, text: &Option<String>| {
             text.as_ref().map_or_else(Wanted::default, |text| Wanted::one_of([value_key::text(key, text)]))
         };
-        let own = text(value_key::SERVICE, &self.service).and(text(value_key::SPAN_NAME, &self.operation));
+        let own = match self.status {
+            // Asks for the service, too.
+            Some(ERROR) => Wanted::one_of([value_key::failed(self.service.as_deref())]),
+            _ => text(value_key::SERVICE, &self.service),
+        };
+        let own = own.and(text(value_key::SPAN_NAME, &self.operation));
         self.conditions.iter().map(wanted).fold(own, Wanted::and)
     }
 
@@ -134,7 +139,7 @@ fn wanted(condition: &Condition) -> Wanted {
     match field(condition) {
         Some(NAME) => Wanted::one_of([value_key::text(value_key::SPAN_NAME, text)]),
         Some(_) => Wanted::default(),
-        None => Wanted::one_of(shown_as(condition.key(), text)),
+        None => Wanted::one_of_or_odd(&shown_as(condition.key(), text), condition.key()),
     }
 }
 

@@ -7,7 +7,7 @@
 //! all its chunks for one value reads one short run of bytes:
 //!
 //! ```text
-//! tracelake.values = "<rows> <offset> <rows of a chunk> <chunks> <blocks>,..."      in the footer, a row group each
+//! tracelake.values.2 = "<rows> <offset> <rows of a chunk> <chunks> <blocks>,..."      in the footer, a row group each
 //! for each block: for each chunk 32 bytes | xxh3-64 of the run
 //! ```
 //!
@@ -25,7 +25,9 @@ use crate::files::file::Chunks;
 use crate::part::encoding::PAGE_ROWS_MAX;
 
 /// Under this key a part's footer names the place and shape of its index.
-pub(crate) const VALUES_KEY: &str = "tracelake.values";
+///
+/// The number grows with what an index tells: one that tells less would rule out what it does not know.
+pub(crate) const VALUES_KEY: &str = "tracelake.values.2";
 
 /// Rows of a chunk: those of a page, which is read whole anyway.
 pub(crate) const CHUNK_ROWS: usize = PAGE_ROWS_MAX;

@@ -9,7 +9,7 @@ use tracelake_model::semconv::{RESOURCE, SPAN};
 
 use crate::part::value_index::{CHUNK_ROWS, Filter, ValueGroup};
 use crate::part::value_json::{Plain, tell};
-use crate::part::value_key::{SERVICE, SPAN_NAME, flag_text, number_of, odd_of, seed, text_of};
+use crate::part::value_key::{SERVICE, SPAN_NAME, failed, flag_text, number_of, odd_of, seed, text_of};
 
 /// Hashes that are remembered.
 const RECENT: usize = 512;
@@ -95,6 +95,12 @@ impl RowValues<'_> {
         self.text(told, flag_text(value).as_bytes());
     }
 
+    /// Takes in that a span of a service failed.
+    pub(crate) fn failed(&mut self, service: &str) {
+        self.see(failed(None));
+        self.see(failed(Some(service)));
+    }
+
     /// Anything may stand in these rows.
     pub(crate) fn hold_all(&mut self) {
         self.filters.iter_mut().for_each(Filter::hold_all);
@@ -104,11 +110,11 @@ impl RowValues<'_> {
         let known = str::from_utf8(text).ok().and_then(|text| {
             tell(text, |key, value| {
                 let seed = seed(key);
-                self.see(match value {
-                    Plain::Text(text) => text_of(seed, text.as_bytes()),
-                    Plain::Number(number) => number_of(seed, number),
-                    Plain::Odd => odd_of(seed),
-                });
+                match value {
+                    Plain::Text(text) => self.see(text_of(seed, text.as_bytes())),
+                    Plain::Number(number) => self.see(number_of(seed, number)),
+                    Plain::Odd => odd_of(seed).into_iter().for_each(|hash| self.see(hash)),
+                }
             })
         });
         if known.is_none() {

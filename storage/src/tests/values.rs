@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int8Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Int8Type, Int64Type};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rand::rngs::StdRng;
@@ -77,8 +77,10 @@ fn rows(first: i64, count: i64, seed: u64) -> RecordBatch {
         text(&|random| (random.random_range(0..3) > 0).then(|| format!("/{}", random.random_range(0..1_u64 << 40))));
     let url = text(&|random| (random.random_range(0..3) > 0).then(|| format!("/{}", random.random_range(0..90))));
     let threads = Int64Array::from_iter((0..n).map(|row| (row % 3 > 0).then(|| i64::try_from(row / 5).unwrap())));
+    let statuses = Int8Array::from_iter_values((0..n).map(|row| if row % 19_998 < 2 { 2 } else { 0 }));
     let columns = base.columns().iter().zip(base.schema_ref().fields()).map(|(column, field)| {
         let new: ArrayRef = match field.name().as_str() {
+            column::STATUS_CODE => Arc::new(statuses.clone()),
             column::ATTRIBUTES_REST => Arc::clone(&rest),
             column::RESOURCE_ATTRIBUTES => Arc::clone(&resource),
             "http_route" => Arc::clone(&route),
@@ -106,6 +108,10 @@ fn hashes(rows: &RecordBatch, row: usize) -> Vec<u64> {
     let mut found: Vec<u64> = Vec::new();
     found.extend(text(column::SERVICE_NAME).map(|name| value_key::text("service.name", &name)));
     found.extend(text(column::NAME).map(|name| value_key::text("span:name", &name)));
+    let status = rows.column_by_name(column::STATUS_CODE).unwrap().as_primitive::<Int8Type>();
+    if status.value(row) == 2 {
+        found.extend([value_key::failed(None), value_key::failed(text(column::SERVICE_NAME).as_deref())]);
+    }
     for promoted in SPAN.iter().chain(RESOURCE) {
         if promoted.kind == PromotedKind::String {
             found.extend(text(promoted.column).map(|text| value_key::text(promoted.key, &text)));
@@ -116,12 +122,12 @@ fn hashes(rows: &RecordBatch, row: usize) -> Vec<u64> {
     }
     for name in [column::ATTRIBUTES_REST, column::RESOURCE_ATTRIBUTES] {
         for (key, value) in text(name).map(|text| Value::parse_attributes(&text).unwrap()).unwrap_or_default() {
-            found.push(match value {
-                Value::Int(number) => value_key::number(&key, number as f64),
-                Value::Double(number) => value_key::number(&key, number),
-                Value::Bytes(_) | Value::Array(_) | Value::Map(_) => value_key::odd(&key),
-                plain => value_key::text(&key, &plain.to_text()),
-            });
+            match value {
+                Value::Int(number) => found.push(value_key::number(&key, number as f64)),
+                Value::Double(number) => found.push(value_key::number(&key, number)),
+                Value::Bytes(_) | Value::Array(_) | Value::Map(_) => found.extend(value_key::odd(&key)),
+                plain => found.push(value_key::text(&key, &plain.to_text())),
+            }
         }
     }
     found

@@ -11,6 +11,8 @@ use parking_lot::Mutex;
 use tracelake_model::{Sample, TenantId, UnixNano};
 use tracelake_storage::{Commits, Part};
 
+use crate::map::minute::sums::Sums;
+
 /// A minute in nanoseconds.
 pub(crate) const MINUTE_NS: i64 = 60_000_000_000;
 
@@ -88,6 +90,8 @@ impl Awaited {
 #[derive(Debug, Default)]
 pub(crate) struct Books {
     pages: Mutex<HashMap<TenantId, Page>>,
+    /// What answers summed.
+    pub(crate) sums: Sums,
     /// Minutes that were computed and written.
     pub(crate) computed: AtomicU64,
     /// Passes over their spans: one for each block of minutes whose spans fit into memory.
@@ -98,6 +102,8 @@ pub(crate) struct Books {
     pub(crate) failures: AtomicU64,
     /// Minutes that answers took from the tables.
     pub(crate) read_kept: AtomicU64,
+    /// Half hours of them of which answers remembered the sum.
+    pub(crate) read_sums: AtomicU64,
     /// Pieces of ranges that answers computed from spans.
     pub(crate) read_spans: AtomicU64,
 }
@@ -143,8 +149,10 @@ impl Books {
     pub(crate) fn samples(&self) -> Vec<Sample> {
         const MINUTES: (&str, &str) =
             ("tracelake_map_minutes", "Minutes of the service map, by whether they are kept or wait.");
-        const READ: (&str, &str) =
-            ("tracelake_map_read_total", "Kept minutes, and pieces of ranges read from spans, in answers.");
+        const READ: (&str, &str) = (
+            "tracelake_map_read_total",
+            "Kept minutes, sums of half hours of them, and pieces of ranges read from spans, in answers.",
+        );
         let (kept, waiting) = {
             let pages = self.pages.lock();
             pages.values().fold((0, 0), |(kept, waiting), page| (kept + page.kept.len(), waiting + page.waiting.len()))
@@ -174,6 +182,7 @@ impl Books {
                 count(&self.failures),
             ),
             Sample::counter(READ.0, READ.1, count(&self.read_kept)).label("from", "minutes"),
+            Sample::counter(READ.0, READ.1, count(&self.read_sums)).label("from", "sums"),
             Sample::counter(READ.0, READ.1, count(&self.read_spans)).label("from", "spans"),
         ]
     }

@@ -68,6 +68,11 @@ impl Histogram {
         place(most - least) + 1
     }
 
+    /// Its bytes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(&self.counts[..])
+    }
+
     /// How many durations.
     pub(crate) fn count(&self) -> u64 {
         self.count

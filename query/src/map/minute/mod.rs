@@ -12,6 +12,7 @@
 //! | `pass.rs` `spill.rs` | counts the spans of minutes in bounded memory; spans put aside on disk meanwhile |
 //! | `keeper.rs` `pace.rs` `thread.rs` | computes minutes that wait and writes them; the thread that does so |
 //! | `read.rs` | a range's tally: kept minutes, and spans for what is cut or changed |
+//! | `sums.rs` | sums of half hours of kept minutes that answers remember |
 //!
 //! A minute stands in generations. The number of one begins with the number of the last commit of `spans` that it takes
 //! into account: a minute that no later commit touches is as good as its spans.
@@ -29,6 +30,7 @@ pub(crate) mod pass_tests;
 pub(crate) mod read;
 pub(crate) mod row;
 pub(crate) mod spill;
+pub(crate) mod sums;
 pub(crate) mod tally;
 #[cfg(test)]
 mod tests;

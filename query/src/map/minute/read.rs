@@ -21,9 +21,11 @@ use crate::error::Error;
 use crate::map::load::{check_size, spans_and_relatives};
 use crate::map::minute::book::{Kept, MINUTE_NS, Page};
 use crate::map::minute::row::{Operations, add_edges, add_services, heads, without_operations};
+use crate::map::minute::sums::{SUM_NS, Sum, TABLES, Witness, start_of, whole, without};
 use crate::map::minute::tally::Tally;
 use crate::map::minute::touch::{Ask, touched};
 use crate::map::span::Detail;
+use crate::sql::view::in_service;
 
 /// With more spans than this that the keeper has not looked at, all is computed from spans.
 const FRESH_SPANS_MAX: u64 = 1_000_000;
@@ -94,12 +96,16 @@ async fn kept(
 ) -> Result<Option<(Tally, Vec<TimeRange>)>, Error> {
     let Some(fresh) = fresh(engine, snapshot, page).await? else { return Ok(None) };
     let asked = Asked::new(range);
-    let minutes = rows(engine, snapshot, Table::ServiceMinutes, asked.outer()).await?;
-    let edges = match want {
-        Want::Map => rows(engine, snapshot, Table::ServiceEdges, asked.outer()).await?,
-        Want::Services | Want::Operations(_) => Vec::new(),
-    };
-    let heads = newest(&minutes);
+    let witness = Witness::new(snapshot);
+    let mut known = known(engine, &witness, asked.outer(), want)?;
+    let mut rows = Rows::default();
+    for range in without(asked.outer(), known.keys().copied()) {
+        rows.read(engine, snapshot, range, want).await?;
+    }
+    let mut heads = newest(&rows.minutes);
+    for sum in known.values() {
+        heads.extend(sum.heads.iter().map(|(minute, kept)| (*minute, kept.clone())));
+    }
     let parts = snapshot.parts(Table::Spans);
     let is_stale = |minute: &i64| {
         let head = heads.get(minute);
@@ -113,7 +119,7 @@ async fn kept(
         .chain(page.waiting.range(outer.start.0..outer.end.0).map(|(minute, _)| minute));
     let mut from_spans: BTreeSet<i64> = stale.filter(|minute| is_stale(minute)).copied().collect();
     if let Want::Operations(service) = want {
-        let lacking = minutes.iter().flat_map(|batch| without_operations(batch, service));
+        let lacking = rows.minutes.iter().flat_map(|batch| without_operations(batch, service));
         let current =
             lacking.filter(|(minute, generation)| heads.get(minute).is_some_and(|head| head.generation == *generation));
         from_spans.extend(current.map(|(minute, _)| minute));
@@ -121,22 +127,84 @@ async fn kept(
     // A minute that the range cuts is read from its spans, if it has any.
     from_spans.extend(asked.cut().into_iter().filter(|minute| heads.contains_key(minute)));
     let pieces = asked.pieces(&from_spans);
-    let counted: BTreeMap<i64, i64> = heads
-        .into_iter()
-        .filter(|(minute, _)| !from_spans.contains(minute))
-        .map(|(minute, head)| (minute, head.generation))
-        .collect();
-    engine.books().read_kept.fetch_add(counted.len() as u64, Ordering::Relaxed);
+    // Of a half hour with such a minute the others are needed one by one.
+    let split: BTreeSet<i64> = from_spans.iter().map(|minute| start_of(*minute)).collect();
+    for start in &split {
+        if known.remove(start).is_some() {
+            let end = UnixNano(start.saturating_add(SUM_NS));
+            rows.read(engine, snapshot, TimeRange { start: UnixNano(*start), end }, want).await?;
+        }
+    }
+    engine.books().read_sums.fetch_add(known.len() as u64, Ordering::Relaxed);
+    heads.retain(|minute, _| !from_spans.contains(minute));
+    engine.books().read_kept.fetch_add(heads.len() as u64, Ordering::Relaxed);
+    let is_new = |start: &i64| want == Want::Map && !known.contains_key(start) && !split.contains(start);
+    let new: BTreeSet<i64> = whole(asked.outer()).into_iter().filter(is_new).collect();
     let service = if let Want::Operations(service) = want { Some(service.to_owned()) } else { None };
-    let sum = off_thread(move || {
-        let wanted = |minute: i64, generation: i64| counted.get(&minute) == Some(&generation);
-        let operations = service.as_deref().map_or(Operations::None, Operations::Of);
+    let (tally, sums) = off_thread(move || {
+        let mut tally = rows.sum(&heads, service.as_deref(), |minute| !new.contains(&start_of(minute)));
+        known.values().for_each(|sum| tally.merge(sum.tally.clone()));
+        let sum = |start: i64| Sum {
+            heads: heads.range(start..start + SUM_NS).map(|(minute, kept)| (*minute, kept.clone())).collect(),
+            tally: rows.sum(&heads, None, |minute| start_of(minute) == start),
+        };
+        let sums: Vec<(i64, Sum)> = new.iter().map(|start| (*start, sum(*start))).collect();
+        sums.iter().for_each(|(_, sum)| tally.merge(sum.tally.clone()));
+        (tally, sums)
+    })
+    .await?;
+    sums.into_iter().for_each(|(start, sum)| engine.books().sums.insert(&witness, start, sum));
+    Ok(Some((tally, pieces)))
+}
+
+/// Sums of half hours of a range that are remembered and still count.
+fn known(
+    engine: &Engine,
+    witness: &Witness<'_>,
+    range: TimeRange,
+    want: Want<'_>,
+) -> Result<BTreeMap<i64, Arc<Sum>>, Error> {
+    if matches!(want, Want::Operations(_)) {
+        return Ok(BTreeMap::new());
+    }
+    TABLES.iter().try_for_each(|table| in_service(witness.snapshot(), *table))?;
+    let known = |start: i64| Some((start, engine.books().sums.get(witness, start)?));
+    Ok(whole(range).into_iter().filter_map(known).collect())
+}
+
+/// Rows of kept minutes.
+#[derive(Debug, Default)]
+struct Rows {
+    minutes: Vec<RecordBatch>,
+    edges: Vec<RecordBatch>,
+}
+
+impl Rows {
+    async fn read(
+        &mut self,
+        engine: &Engine,
+        snapshot: &Arc<Snapshot>,
+        range: TimeRange,
+        want: Want<'_>,
+    ) -> Result<(), Error> {
+        self.minutes.extend(rows(engine, snapshot, Table::ServiceMinutes, range).await?);
+        if want == Want::Map {
+            self.edges.extend(rows(engine, snapshot, Table::ServiceEdges, range).await?);
+        }
+        Ok(())
+    }
+
+    /// What some minutes add up to, each in its generation of `heads`; with the operations of a service, if one is named.
+    fn sum(&self, heads: &BTreeMap<i64, Kept>, service: Option<&str>, of: impl Fn(i64) -> bool) -> Tally {
+        let wanted = |minute: i64, generation: i64| {
+            of(minute) && heads.get(&minute).is_some_and(|head| head.generation == generation)
+        };
+        let operations = service.map_or(Operations::None, Operations::Of);
         let mut tally = Tally::default();
-        minutes.iter().for_each(|batch| add_services(batch, wanted, operations, &mut tally));
-        edges.iter().for_each(|batch| add_edges(batch, wanted, &mut tally));
+        self.minutes.iter().for_each(|batch| add_services(batch, wanted, operations, &mut tally));
+        self.edges.iter().for_each(|batch| add_edges(batch, wanted, &mut tally));
         tally
-    });
-    Ok(Some((sum.await?, pieces)))
+    }
 }
 
 /// The minutes that spans touch which the keeper has not looked at; `None` when these are too many.

@@ -108,6 +108,15 @@ impl Tally {
         }
     }
 
+    /// About the bytes of edges and services in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        const NAMES: usize = 96;
+        let edge =
+            |edge: &EdgeTally| NAMES + size_of::<EdgeTally>() + edge.red.bytes() + size_of_val(&edge.examples[..]);
+        let service = |service: &ServiceTally| NAMES + size_of::<ServiceTally>() + service.red.bytes();
+        self.edges.values().map(edge).sum::<usize>() + self.services.values().map(service).sum::<usize>()
+    }
+
     /// Takes in all that another one has.
     pub(crate) fn merge(&mut self, other: Self) {
         for (ends, edge) in other.edges {

@@ -1,6 +1,7 @@
 //! Kept minutes against the spans they were made of: whatever comes late, twice, in any order, across a restart.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use arrow::array::BooleanArray;
 use rand::rngs::StdRng;
@@ -16,6 +17,7 @@ use crate::map::graph::service_map;
 use crate::map::minute::histogram::ERROR_MAX;
 use crate::map::minute::keeper::{Haste, Keeper};
 use crate::map::minute::read::{Want, from_spans, tally};
+use crate::map::minute::sums::{SUM_NS, start_of};
 use crate::map::minute::tally::{EdgeTally, Name, Tally};
 use crate::map::node::NodeKind;
 use crate::map::red::Red;
@@ -178,9 +180,19 @@ pub(super) async fn check(house: &House, range: TimeRange, what: &str) {
     }
 }
 
+/// Whole half hours around the made-up spans.
+fn half_hours() -> TimeRange {
+    range(start_of(BEGIN) - SUM_NS, start_of(BEGIN + MINUTES * MINUTE) + SUM_NS)
+}
+
+fn read_sums(house: &House) -> u64 {
+    house.engine.books().read_sums.load(Ordering::Relaxed)
+}
+
 async fn check_ranges(house: &House, random: &mut StdRng, what: &str) {
     let end = BEGIN + (MINUTES + 3) * MINUTE;
     check(house, range(BEGIN - MINUTE, end), what).await;
+    check(house, half_hours(), what).await;
     for _ in 0..2 {
         let start = random.random_range(BEGIN..end);
         check(house, range(start, random.random_range(start..=end)), what).await;
@@ -227,11 +239,46 @@ async fn minutes_tell_what_spans_tell_whatever_comes_when() {
         keep(&house).await;
         assert!(kept_minutes(&house) >= 9, "{what}");
         check_ranges(&house, &mut random, &what).await;
-        let read = || house.engine.books().read_kept.load(std::sync::atomic::Ordering::Relaxed);
+        let read = || house.engine.books().read_kept.load(Ordering::Relaxed);
         let before = read();
         check(&house, range(BEGIN, BEGIN + MINUTES * MINUTE), &what).await;
         assert!(read() >= before + 27, "{what}: the minutes were read");
+        house.flush().await;
+        check(&house, half_hours(), &what).await;
+        let before = read_sums(&house);
+        check(&house, half_hours(), &what).await;
+        assert!(read_sums(&house) >= before + 4, "{what}: their sums were remembered");
     }
+}
+
+#[tokio::test]
+async fn a_sum_is_remembered_as_long_as_its_rows_stand() {
+    let house = House::new();
+    house.append(Table::Spans, &made(&mut StdRng::seed_from_u64(3), 40)).await;
+    house.flush().await;
+    keep(&house).await;
+    let ask = || async {
+        let before = read_sums(&house);
+        let found = tally(&house.engine, &TenantId::default(), half_hours(), Want::Map).await.expect("a tally");
+        (found.edges.len(), found.services.len(), read_sums(&house) - before)
+    };
+    let all = half_hours();
+    let sums = u64::try_from((all.end.0 - all.start.0) / SUM_NS).expect("some");
+    let (edges, services, remembered) = ask().await;
+    // Its rows are in memory, then in parts.
+    assert!(edges > 5 && services == 5 && remembered < sums, "{edges} {services} {remembered}");
+    house.flush().await;
+    assert_eq!((ask().await.0, ask().await), (edges, (edges, services, sums)));
+    erase_all(&house, Table::ServiceEdges).await;
+    assert_eq!(ask().await.0, 0);
+    assert_eq!(ask().await, (0, services, sums));
+}
+
+async fn erase_all(house: &House, table: Table) -> u64 {
+    let time = vec![table.time_column().to_owned()];
+    let every = Condition::new(time, Box::new(|rows| Ok(BooleanArray::from(vec![true; rows.num_rows()]))));
+    let gone = Erasure { table, condition: every, range: TimeRange::ALL, dry_run: false };
+    house.store.erase(&TenantId::default(), gone).await.expect("an erasure").rows
 }
 
 #[tokio::test]
@@ -267,7 +314,7 @@ async fn a_late_parent_changes_the_minute_of_its_child_and_only_that() {
     assert_eq!((calls().await, kept_minutes(&house)), (1, 3));
     let rows = "SELECT source, target, calls, latency['counts'] FROM service_edges WHERE source_kind = 'service'";
     assert_eq!(house.cells(rows).await, "shop|cart|1|[\"1\"]");
-    let computed = house.engine.books().computed.load(std::sync::atomic::Ordering::Relaxed);
+    let computed = house.engine.books().computed.load(Ordering::Relaxed);
     assert_eq!(computed, 4, "minutes 1 and 5, then 0 and 5");
 }
 
@@ -287,16 +334,7 @@ async fn a_late_span_changes_nothing_once_its_minutes_spans_are_gone() {
     house.append(Table::Spans, &[span(1, 1, 0, "shop").row(), span(1, 2, 1, "cart").row()]).await;
     house.flush().await;
     keep(&house).await;
-    let gone = Erasure {
-        table: Table::Spans,
-        condition: Condition::new(
-            vec!["kind".to_owned()],
-            Box::new(|rows| Ok(BooleanArray::from(vec![true; rows.num_rows()]))),
-        ),
-        range: TimeRange::ALL,
-        dry_run: false,
-    };
-    assert_eq!(house.store.erase(&TenantId::default(), gone).await.expect("an erasure").rows, 2);
+    assert_eq!(erase_all(&house, Table::Spans).await, 2);
     for step in ["kept", "late", "flushed", "looked at", "after a restart"] {
         match step {
             "late" => house.append(Table::Spans, &[span(2, 1, 0, "shop").row(), span(2, 2, 1, "cart").row()]).await,

@@ -12,6 +12,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::SchemaDescriptor;
+use tracelake_model::column::{SERVICE_NAME, STATUS_CODE};
 use tracelake_model::{Table, is_null_column, null_column};
 
 use super::bytes::{BytesColumn, Output};
@@ -33,6 +34,8 @@ pub(crate) struct Groups {
     squeezer: Squeezer,
     /// What a value index is told of each column; nothing where there is none.
     told: Vec<Option<Told>>,
+    /// The columns of the status and the service, where a value index is told of failed spans.
+    failed: Option<[usize; 2]>,
 }
 
 /// One row group.
@@ -68,12 +71,16 @@ impl Groups {
         let nowhere = SerializedFileWriter::new(io::sink(), root, Arc::clone(&properties))?;
         let others = ArrowRowGroupWriterFactory::new(&nowhere, others);
         let told = vec![None; schema.fields().len()];
-        Ok(Self { schema, descriptor, properties, others, squeezer: Squeezer::new()?, told })
+        Ok(Self { schema, descriptor, properties, others, squeezer: Squeezer::new()?, told, failed: None })
     }
 
     /// Makes a value index of each row group, where rows of the table have one.
     pub(crate) fn index_values(&mut self, table: Table) {
         self.told = self.schema.fields().iter().map(|field| told(table, field.name())).collect();
+        if table == Table::Spans {
+            let place = |name| self.schema.index_of(name).ok();
+            self.failed = place(STATUS_CODE).zip(place(SERVICE_NAME)).map(<[usize; 2]>::from);
+        }
     }
 
     /// The columns of the file.
@@ -127,6 +134,10 @@ impl Groups {
                     }
                 }
             }
+        }
+        if let (Some([status, service]), Some(values)) = (self.failed, &mut group.values) {
+            let columns: Vec<_> = batches.iter().map(|rows| (rows.column(status), rows.column(service))).collect();
+            tell::failed(&columns, first, rows, values);
         }
         Ok(())
     }

@@ -1,14 +1,17 @@
 //! What a value index is told of a column: its values, page by page.
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Int8Type, Int32Type, Int64Type};
 use parquet::basic::Encoding;
 
 use super::text::Texts;
-use crate::part::value_rows::{RowValues, Told};
+use crate::part::value_index::CHUNK_ROWS;
+use crate::part::value_rows::{GroupValues, RowValues, Told};
 
 /// Numbers that are remembered.
 const RECENT: usize = 256;
+/// A span's status that tells of a failure (OTLP, `Status.StatusCode`).
+const STATUS_CODE_ERROR: i8 = 2;
 
 /// Tells the distinct values of a page by their numbers in the dictionary.
 pub(super) fn interned(told: Told, texts: &Texts, numbers: &[u32], values: &mut RowValues<'_>) {
@@ -54,4 +57,38 @@ pub(super) fn array(told: Told, array: &ArrayRef, values: &mut RowValues<'_>) {
     } else {
         values.hold_all();
     }
+}
+
+/// Tells the services of spans that failed, of rows that are named by their batch and their number there, the first of
+/// them the row group's `first`; `columns` are the statuses and the services of each batch.
+pub(super) fn failed(
+    columns: &[(&ArrayRef, &ArrayRef)],
+    first: usize,
+    rows: &[(usize, usize)],
+    values: &mut GroupValues,
+) {
+    let statuses: Vec<_> = columns.iter().map(|(status, _)| status.as_primitive::<Int8Type>()).collect();
+    let is_failed = |&&(batch, row): &&(usize, usize)| statuses[batch].value(row) == STATUS_CODE_ERROR;
+    let (mut first, mut rest) = (first, rows);
+    while !rest.is_empty() {
+        // Up to the end of a filter's chunk.
+        let (here, later) = rest.split_at(rest.len().min(CHUNK_ROWS - first % CHUNK_ROWS));
+        let mut values = values.of_rows(first..first + here.len());
+        for &(batch, row) in here.iter().filter(is_failed) {
+            match service(columns[batch].1, row) {
+                Some(service) => values.failed(service),
+                None => values.hold_all(),
+            }
+        }
+        (first, rest) = (first + here.len(), later);
+    }
+}
+
+/// The text of a row; `None` in a column of another kind.
+fn service(services: &ArrayRef, row: usize) -> Option<&str> {
+    if let Some(texts) = services.as_string_opt::<i32>() {
+        return Some(texts.value(row));
+    }
+    let interned = services.as_dictionary_opt::<Int32Type>()?;
+    Some(interned.values().as_string_opt::<i32>()?.value(interned.key(row)?))
 }
