@@ -49,10 +49,11 @@ impl House {
         store.attach(alerting.tap()).map_err(storage)?;
         store.start().map_err(storage)?;
         alerting.start();
-        let map =
-            MapKeeper::start(&engine).map_err(|source| Error::System { what: "cannot start a thread", source })?;
-        let map = Mutex::new(Some(map));
         let ingest = Ingest::new(config.ingest.clone(), sink, Arc::clone(&clock));
+        let doors = Arc::clone(&ingest);
+        let map = MapKeeper::start(&engine, move || doors.is_overloaded())
+            .map_err(|source| Error::System { what: "cannot start a thread", source })?;
+        let map = Mutex::new(Some(map));
         let started = clock.now();
         info!(data_dir = %config.data_dir.display(), ms = begin.elapsed().as_millis(), "wings ready");
         let draining = AtomicBool::new(false);

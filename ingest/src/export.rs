@@ -5,13 +5,14 @@
 
 use std::num::NonZero;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tracelake_model::{
     Caller, Clock, ContentType, Encoding, Fault, Header, PayloadHash, Permission, Request, Sample, Signal, Sink,
-    TenantId,
+    TenantId, UnixNano,
 };
 use xxhash_rust::xxh3::Xxh3;
 
@@ -31,6 +32,9 @@ const INLINE_COMPRESSED_BYTES_MAX: usize = 2 << 10;
 /// The same for bodies that become OTLP first.
 const INLINE_FOREIGN_BYTES_MAX: usize = 8 << 10;
 
+/// After the last refusal for want of room, load counts as over.
+const OVERLOAD_ENDS: Duration = Duration::from_secs(2);
+
 /// What all doors share.
 pub(crate) struct Export {
     config: Config,
@@ -41,6 +45,8 @@ pub(crate) struct Export {
     /// of them, more would only hold half-made columns.
     decoding: Arc<Semaphore>,
     stats: Arc<Stats>,
+    /// When a request was last refused for want of room, Unix nanoseconds; 0 before the first.
+    overloaded_at: AtomicI64,
 }
 
 /// Which door a request came through.
@@ -97,7 +103,8 @@ impl Export {
     pub(crate) fn new(config: Config, sink: Arc<dyn Sink>, clock: Arc<dyn Clock>) -> Self {
         let admission = Admission::new(config.clone(), Arc::clone(&clock));
         let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
-        Self { config, sink, clock, admission, decoding: Arc::new(Semaphore::new(cores)), stats: Arc::default() }
+        let (decoding, overloaded_at) = (Arc::new(Semaphore::new(cores)), AtomicI64::new(0));
+        Self { config, sink, clock, admission, decoding, stats: Arc::default(), overloaded_at }
     }
 
     /// Bytes that a body may have, compressed or not.
@@ -127,11 +134,20 @@ impl Export {
         self.stats.samples(self.admission.figures())
     }
 
+    /// Whether requests of any tenant were refused for want of room just now. A tenant's own rate is no such want.
+    pub(crate) fn is_overloaded(&self) -> bool {
+        let last = UnixNano(self.overloaded_at.load(Ordering::Relaxed));
+        last.plus(OVERLOAD_ENDS) > self.clock.now()
+    }
+
     /// Counts a request that was refused, and says so once in the log where it is our fault.
     pub(crate) fn refused(&self, door: Door, error: &Error) {
         let outcome = Outcome::of(error.kind());
         self.stats.request(door.signal, door.protocol, outcome);
         self.stats.refusal(error.reason());
+        if error.kind() == Fault::Overloaded && !matches!(error, Error::Rate { .. }) {
+            self.overloaded_at.store(self.clock.now().0, Ordering::Relaxed);
+        }
         if outcome == Outcome::Failed && error.kind() == Fault::Internal && !matches!(error, Error::Frame(_)) {
             tracing::error!(%error, signal = door.signal.as_str(), "export failed");
         } else {

@@ -36,6 +36,11 @@ impl Ingest {
         http::router(&self.export)
     }
 
+    /// Whether senders are refused for want of room: whoever works in the background stands back then.
+    pub fn is_overloaded(&self) -> bool {
+        self.export.is_overloaded()
+    }
+
     /// A connection of one of the doors worked for so long: what of that is not decoding counts as receiving.
     pub fn note_work(&self, spent: Duration) {
         self.export.note_work(spent);

@@ -214,8 +214,10 @@ async fn a_store_that_is_full_says_when_before_a_body_is_looked_at() {
     sink.fill(Refusal { fault, detail: "rows in memory wait to be flushed".to_owned(), retry_after });
     let router = ingest.http_router().layer(Extension(caller()));
     let broken = Send { path: "/v1/traces", headers: &[PROTOBUF], body: Bytes::from("not protobuf") };
+    assert!(!ingest.is_overloaded());
     let answer = through(&router, broken).await;
     assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, "2"));
+    assert!(ingest.is_overloaded());
 }
 
 #[tokio::test]
@@ -253,6 +255,7 @@ async fn a_tenant_beyond_its_rate_is_429_with_the_time_its_debt_takes() {
     let answer = send(traces()).await;
     // 1049 bytes of debt at 100 a second, in whole seconds.
     assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, "11"));
+    assert!(!ingest.is_overloaded(), "it is the tenant who sends too fast");
     assert_eq!(sink.requests().len(), 0);
     let refusals = ingest.stats().into_iter().filter(|sample| sample.name == "tracelake_ingest_refusals_total");
     let counted: Vec<_> =

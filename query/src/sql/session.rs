@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::function::attr::{Attr, AttrType};
 use crate::function::now::Now;
 use crate::scan::provider::Scans;
-use crate::sql::{issue, rewrite, view};
+use crate::sql::{issue, rewrite, series, view};
 
 const CATALOG: &str = "tracelake";
 const SCHEMA: &str = "public";
@@ -66,7 +66,7 @@ pub(crate) fn tenant_state(
 
 /// Names of all tables and views, in the order they are shown.
 pub(crate) fn table_names() -> impl Iterator<Item = &'static str> {
-    Table::ALL.into_iter().map(Table::as_str).chain([issue::NAME])
+    Table::ALL.into_iter().map(Table::as_str).chain([issue::NAME, series::VIEW])
 }
 
 /// The views of one tenant, made when a statement names them.
@@ -85,6 +85,9 @@ impl SchemaProvider for TenantSchema {
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
         if name == issue::NAME {
             return issue::view(&self.snapshot, &self.scans).map(Some);
+        }
+        if name == series::VIEW {
+            return series::view(&self.snapshot, &self.scans).map(Some);
         }
         Table::parse(name).map(|table| view::view(&self.snapshot, table, &self.scans)).transpose()
     }

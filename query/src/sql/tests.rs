@@ -160,7 +160,7 @@ async fn a_session_lists_its_tables_only() {
         house.cells("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1").await;
     assert_eq!(
         tables,
-        "alerts; audit; exceptions; issues; logs; metrics; notices; service_edges; service_minutes; spans"
+        "alerts; audit; exceptions; issues; logs; metrics; notices; service_edges; service_minutes; spans; traces_metrics"
     );
     let caller = Caller::anonymous(TenantId::default());
     let names = house.engine.session(&caller.tenant).expect("a session").catalog_names();
