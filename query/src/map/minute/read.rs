@@ -11,8 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use arrow::array::RecordBatch;
+use arrow::compute::{max, min};
 use datafusion::common::DataFusionError;
 use futures::TryStreamExt;
+use tracelake_model::column::MINUTE_UNIX_NANO;
 use tracelake_model::{Table, TenantId, TimeRange, UnixNano};
 use tracelake_storage::Snapshot;
 
@@ -26,6 +28,7 @@ use crate::map::minute::tally::Tally;
 use crate::map::minute::touch::{Ask, touched};
 use crate::map::span::Detail;
 use crate::sql::view::in_service;
+use crate::view::column::int;
 
 /// With more spans than this that the keeper has not looked at, all is computed from spans.
 const FRESH_SPANS_MAX: u64 = 1_000_000;
@@ -142,11 +145,12 @@ async fn kept(
     let new: BTreeSet<i64> = whole(asked.outer()).into_iter().filter(is_new).collect();
     let service = if let Want::Operations(service) = want { Some(service.to_owned()) } else { None };
     let (tally, sums) = off_thread(move || {
-        let mut tally = rows.sum(&heads, service.as_deref(), |minute| !new.contains(&start_of(minute)));
+        let mut tally =
+            rows.sum(&heads, service.as_deref(), (i64::MIN, i64::MAX), |minute| !new.contains(&start_of(minute)));
         known.values().for_each(|sum| tally.merge(sum.tally.clone()));
         let sum = |start: i64| Sum {
             heads: heads.range(start..start + SUM_NS).map(|(minute, kept)| (*minute, kept.clone())).collect(),
-            tally: rows.sum(&heads, None, |minute| start_of(minute) == start),
+            tally: rows.sum(&heads, None, (start, start + SUM_NS - 1), |minute| start_of(minute) == start),
         };
         let sums: Vec<(i64, Sum)> = new.iter().map(|start| (*start, sum(*start))).collect();
         sums.iter().for_each(|(_, sum)| tally.merge(sum.tally.clone()));
@@ -167,7 +171,9 @@ fn known(
     if matches!(want, Want::Operations(_)) {
         return Ok(BTreeMap::new());
     }
-    TABLES.iter().try_for_each(|table| in_service(witness.snapshot(), *table))?;
+    // Remembered or not, a table that is out of service is not answered from.
+    let needed = if want == Want::Map { &TABLES[..] } else { &[Table::ServiceMinutes] };
+    needed.iter().try_for_each(|table| in_service(witness.snapshot(), *table))?;
     let known = |start: i64| Some((start, engine.books().sums.get(witness, start)?));
     Ok(whole(range).into_iter().filter_map(known).collect())
 }
@@ -195,14 +201,25 @@ impl Rows {
     }
 
     /// What some minutes add up to, each in its generation of `heads`; with the operations of a service, if one is named.
-    fn sum(&self, heads: &BTreeMap<i64, Kept>, service: Option<&str>, of: impl Fn(i64) -> bool) -> Tally {
+    /// All of them lie between `first` and `last`, so that what does not is passed over a batch at a time.
+    fn sum(
+        &self,
+        heads: &BTreeMap<i64, Kept>,
+        service: Option<&str>,
+        (first, last): (i64, i64),
+        of: impl Fn(i64) -> bool,
+    ) -> Tally {
         let wanted = |minute: i64, generation: i64| {
             of(minute) && heads.get(&minute).is_some_and(|head| head.generation == generation)
         };
+        let may_hold = |batch: &&RecordBatch| {
+            let minutes = int(batch, MINUTE_UNIX_NANO);
+            min(minutes).is_some_and(|least| least <= last) && max(minutes).is_some_and(|most| first <= most)
+        };
         let operations = service.map_or(Operations::None, Operations::Of);
         let mut tally = Tally::default();
-        self.minutes.iter().for_each(|batch| add_services(batch, wanted, operations, &mut tally));
-        self.edges.iter().for_each(|batch| add_edges(batch, wanted, &mut tally));
+        self.minutes.iter().filter(may_hold).for_each(|batch| add_services(batch, wanted, operations, &mut tally));
+        self.edges.iter().filter(may_hold).for_each(|batch| add_edges(batch, wanted, &mut tally));
         tally
     }
 }
