@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::limit::{Gate, bound};
 use crate::map::minute::book::Books;
+use crate::map::minute::sums::Sums;
 use crate::scan::order::in_order;
 use crate::scan::pick::pick;
 use crate::scan::pick_part::Pick;
@@ -100,6 +101,8 @@ pub struct Engine {
     feed: Arc<TailFeed>,
     /// What is known of the map's minutes.
     books: Books,
+    /// What answers summed of them.
+    sums: Sums,
 }
 
 impl std::fmt::Debug for Engine {
@@ -122,6 +125,7 @@ impl Engine {
             feed: Arc::new(TailFeed::new(config.live_tail_requests)),
             scans: Arc::default(),
             books: Books::default(),
+            sums: Sums::default(),
             store,
             config,
             clock,
@@ -214,6 +218,11 @@ impl Engine {
 
     pub(crate) fn books(&self) -> &Books {
         &self.books
+    }
+
+    /// What answers summed of the map's minutes.
+    pub(crate) fn sums(&self) -> &Sums {
+        &self.sums
     }
 
     /// The tap that feeds live tails; the binary attaches it to the store.

@@ -11,8 +11,6 @@ use parking_lot::Mutex;
 use tracelake_model::{Sample, TenantId, UnixNano};
 use tracelake_storage::{Commits, Part};
 
-use crate::map::minute::sums::Sums;
-
 /// A minute in nanoseconds.
 pub(crate) const MINUTE_NS: i64 = 60_000_000_000;
 
@@ -90,8 +88,6 @@ impl Awaited {
 #[derive(Debug, Default)]
 pub(crate) struct Books {
     pages: Mutex<HashMap<TenantId, Page>>,
-    /// What answers summed.
-    pub(crate) sums: Sums,
     /// Minutes that were computed and written.
     pub(crate) computed: AtomicU64,
     /// Passes over their spans: one for each block of minutes whose spans fit into memory.

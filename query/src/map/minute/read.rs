@@ -157,7 +157,7 @@ async fn kept(
         (tally, sums)
     })
     .await?;
-    sums.into_iter().for_each(|(start, sum)| engine.books().sums.insert(&witness, start, sum));
+    sums.into_iter().for_each(|(start, sum)| engine.sums().insert(&witness, start, sum));
     Ok(Some((tally, pieces)))
 }
 
@@ -174,7 +174,7 @@ fn known(
     // Remembered or not, a table that is out of service is not answered from.
     let needed = if want == Want::Map { &TABLES[..] } else { &[Table::ServiceMinutes] };
     needed.iter().try_for_each(|table| in_service(witness.snapshot(), *table))?;
-    let known = |start: i64| Some((start, engine.books().sums.get(witness, start)?));
+    let known = |start: i64| Some((start, engine.sums().get(witness, start)?));
     Ok(whole(range).into_iter().filter_map(known).collect())
 }
 
